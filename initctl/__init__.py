@@ -8,7 +8,7 @@
 
     plan, load_plan         what would be done to a checkpoint, tensor by tensor
     apply                   do it
-    init_                   do it to a model in memory, in place
+    init_, param_init_fn    do it to a model in memory, in place; or to its modules, one by one
     verify, load_manifest   whether a checkpoint holds what a plan, or a report, says
     inspect, stats, diff    what checkpoints hold
     changes                 what a plan changes, in numbers
@@ -31,6 +31,7 @@ from initctl.api import (
     inspect,
     load_manifest,
     load_plan,
+    param_init_fn,
     plan,
     stats,
     suggest,
@@ -89,6 +90,7 @@ __all__ = [
     "inspect",
     "load_manifest",
     "load_plan",
+    "param_init_fn",
     "plan",
     "stats",
     "suggest",

@@ -18,6 +18,7 @@ from initctl.threads import thread_count
 if TYPE_CHECKING:
     from types import FrameType
 
+    import torch
     from torch import nn
 
     from initctl.applied import Applied
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from initctl.differences import Differences
     from initctl.execution import FormatChoice
     from initctl.formats import Checkpoint
+    from initctl.live.hook import ModuleInit
     from initctl.manifest import Changes, Manifest
     from initctl.output_options import OutputOptions
     from initctl.planning import Plan
@@ -245,6 +247,47 @@ def init_(
     _warn(made.warnings)
     fill(made, table, threads=count, on_event=on_event)
     return made
+
+
+def param_init_fn(
+    model: nn.Module,
+    *,
+    of: Checkpoint | Path | None = None,
+    device: str | int | torch.device | None = None,
+    threads: int | None = None,
+    **asked: Unpack[AskedOfModel],
+) -> ModuleInit:
+    """A function that fills the tensors of one module of `model`, as `init_` fills all: the `param_init_fn` of FSDP,
+    which calls it with each module that has tensors on the meta device.
+
+    The rules are judged by the whole model, once; the function's `plan` shows them. Make it from the model as it is
+    before FSDP wraps it.
+
+    Args:
+        model: a module, on the meta device or not.
+        of, threads: as for `init_`.
+        device: where a module on the meta device gets its memory; by default the accelerator that the process uses, or
+            else the processor.
+        rules, recipes, preset, seed, allow_unused, require_all, allow_partial: as for `initctl.plan`.
+
+    Raises:
+        UsageError, FitError, InputError, TypeError: as for `init_`; and if a rule needs old values, or torch's
+            generator.
+
+    Warns:
+        InitctlWarning: as `initctl.plan` does.
+    """
+    from initctl.live.hook import ModuleInit, check_without_old_values
+    from initctl.live.planning import planned
+    from initctl.live.table import table_of
+
+    request = _request_of_model(asked, None)
+    request.check_rules()
+    table = table_of(model)
+    made = planned(request.plan, table, of=of, on_device=False)
+    check_without_old_values(made)
+    _warn(made.warnings)
+    return ModuleInit(model, table, made, device, thread_count(threads))
 
 
 def verify(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from initctl.argument_types import check_texts, items
 from initctl.errors import FitError, Problem, UsageError, listed, shown
-from initctl.formats.state_dicts.names import WRAPPER_PREFIXES
+from initctl.formats.state_dicts.names import bare_name
 from initctl.planning.action import Kept
 from initctl.planning.advice.left_alone import is_learned, with_kinds
 from initctl.planning.near_misses import hint_for
@@ -65,23 +65,12 @@ def _only(table: LiveTable, names: set[str]) -> set[str]:
 def _missing(table: LiveTable, given: Iterable[str]) -> set[str]:
     """The `given` names without those of tensors that have a value under another name."""
     known = {tensor.name: tensor for tensor in table.checkpoint.tensors}
-    bare = (_unwrapped(name, {*table.tensors, *table.names}) for name in given)
+    bare = (bare_name(name, {*table.tensors, *table.names}) for name in given)
     names = {new for name in bare for new in table.names.get(name, [name])}
     for name in names - known.keys() - table.left_out.keys():
         fault = f"missing: {shown(table.checkpoint.path)} has no tensor {shown(name)}"
         raise UsageError(Problem("usage.missing", fault, hint_for(name, list(known))))
     return {name for name in names & known.keys() if names.issuperset(known[name].tied)}
-
-
-def _unwrapped(name: str, known: Container[str]) -> str:
-    """`name` without prefixes of wrappers, if one of the `known` names is left."""
-    bare = name
-    while bare not in known:
-        prefix = next(filter(bare.startswith, WRAPPER_PREFIXES), None)
-        if prefix is None:
-            return name
-        bare = bare.removeprefix(prefix)
-    return bare
 
 
 def _names_in(missing: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above

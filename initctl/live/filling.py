@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from initctl.live.table import LiveTable
     from initctl.planning import Action, Plan
     from initctl.stream import AnyLaw
+    from initctl.stream.engines import Engine
     from initctl.tensors import TensorSpec
 
 _AT_ONCE = 16 << 20
@@ -50,14 +51,24 @@ def check_fillable(plan: Plan, table: LiveTable) -> None:
     check_memory(actions)
 
 
-def fill(plan: Plan, table: LiveTable, *, threads: int, on_event: Callable[[Event], None] | None = None) -> None:
+def fill(
+    plan: Plan,
+    table: LiveTable,
+    *,
+    threads: int,
+    engines: Mapping[str, Engine] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> None:
     """Carry out `plan`, which is for `table` and was checked, in the memory of its tensors.
 
-    Raises `StorageError` if a device is missing; nothing is written then.
+    `engines` are those of the plan's devices, if they are chosen already. Raises `StorageError` if a device is missing;
+    nothing is written then.
     """
     actions = _distinct_actions(plan, table)
+    if engines is None:
+        engines = choose_engines(actions, threads=threads, on_event=on_event)
     with torch.no_grad(), torch.inference_mode(mode=False), Workers(threads, on_event) as workers, ExitStack() as stack:
-        _Filling(replace(plan, actions=actions), table, workers, stack, on_event).run()
+        _Filling(replace(plan, actions=actions), table, engines, workers, stack).run()
 
 
 def _distinct_actions(plan: Plan, table: LiveTable) -> tuple[Action, ...]:
@@ -103,16 +114,15 @@ class _Filling:
         self,
         plan: Plan,
         table: LiveTable,
+        engines: Mapping[str, Engine],
         workers: Workers,
         stack: ExitStack,
-        on_event: Callable[[Event], None] | None,
     ) -> None:
         self.plan, self.table, self.workers = plan, table, workers
         places = {block.file for action in plan.actions for block in action.tensor.blocks}
         sources = {b.file for action in plan.actions for at in action.sources.values() for b in at.tensor.blocks}
         self.memories = {place: Memory(table.storages[place]) for place in places | sources if place in table.storages}
         self.reader = MemoryReader(self.memories)
-        engines = choose_engines(plan.actions, threads=workers.threads, on_event=on_event)
         self.computer = Computer(plan.seed, engines, olds(plan, stack, self.reader))
 
     def run(self) -> None:

@@ -40,9 +40,12 @@ def planned(
         raise UsageError(Problem("rng.torch", fault, "leave out only, missing and of"))
     if names is not None:
         made = restricted(made, names)
-    if on_device and made.rng != TORCH:
-        return replace(made, actions=tuple(_on_device(action, table) for action in made.actions))
-    return made
+    return on_own_devices(made, table) if on_device and made.rng != TORCH else made
+
+
+def on_own_devices(plan: Plan, table: LiveTable) -> Plan:
+    """`plan`, with the values of each tensor computed on the device that holds it."""
+    return replace(plan, actions=tuple(_on_device(action, table) for action in plan.actions))
 
 
 def _on_device(action: Action, table: LiveTable) -> Action:

@@ -14,9 +14,8 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.checkpoint import IN_MEMORY, Checkpoint
-from initctl.formats.state_dicts.names import wrapper_prefix
-from initctl.formats.state_dicts.roots import rooted
-from initctl.formats.table import Entry
+from initctl.formats.state_dicts.names import without_prefix, wrapper_prefix
+from initctl.formats.state_dicts.roots import named_apart
 from initctl.live.flat_share import FlatShare
 from initctl.live.named import Named, named, unwrapped
 from initctl.live.pieces import Unfillable, is_dtensor, pieces, whole_shape
@@ -55,14 +54,22 @@ def table_of(model: Model) -> LiveTable:
 
     Raises `InputError` for tensors that are not real yet, and as `named` does.
     """
-    found = named(model)
+    return _table(named(model), _config(model), is_whole=True)
+
+
+def table_of_part(found: Named) -> LiveTable:
+    """The same of a part of a model, whose names are not relative to that part. Raises `InputError`."""
+    return _table(found, None, is_whole=False)
+
+
+def _table(found: Named, config: Mapping[str, Any] | None, *, is_whole: bool) -> LiveTable:
     _check_real(found)
     storages: dict[str, torch.UntypedStorage] = {}
     specs = {name: _spec(name, tensor, found, storages) for name, tensor in found.tensors.items()}
     places = {name: spec.blocks for name, spec in specs.items()}
     apart = {name: kept for name, kept in found.tied.items() if places[name] != places[kept]}
-    prefix = wrapper_prefix(specs.keys() - found.tied.keys())
-    entries = [Entry((name,), spec) for name, spec in specs.items() if name not in found.tied]
+    kept = [spec for name, spec in specs.items() if name not in found.tied]
+    prefix = wrapper_prefix([spec.name for spec in kept]) if is_whole else ""
     short = {name: name.removeprefix(prefix) for name in specs}
     checkpoint = Checkpoint(
         path=found.title,
@@ -70,9 +77,9 @@ def table_of(model: Model) -> LiveTable:
         target=found.title,
         format=IN_MEMORY,
         files=(),
-        tensors=rooted(entries, "", found.title).tensors,
+        tensors=named_apart(without_prefix(spec, prefix) for spec in kept),
         warnings=(*_untied(apart), *_computed(found.computed)),
-        new_config=_config(model),
+        new_config=config,
     )
     return LiveTable(
         checkpoint,

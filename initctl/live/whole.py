@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, shown
@@ -52,12 +53,14 @@ _WITHOUT_THE_REST: Mapping[str, Any] = {
 """Only the names and shapes of the whole model matter, not what else is in its files."""
 
 
-def part_of_plan(plan: Plan, table: LiveTable) -> Plan:
-    """The part of `plan`, for the whole model, that is about the tensors of `table`.
+def part_of_plan(plan: Plan, table: LiveTable, left_out: Mapping[str, str] = MappingProxyType({})) -> Plan:
+    """The part of `plan`, for the whole model, that is about the tensors of `table`. The tensors named in `left_out`
+    are filled as others are, whose names are given there.
 
     Raises `FitError` if a tensor is filled from another that is not in `table`.
     """
     here, known = table.checkpoint, plan.checkpoint.by_name
+    known |= {name: known[kept] for name, kept in left_out.items()}
     own = {tensor.name: tensor for tensor in here.tensors}
     actions = grouped((action.tensor.name, action) for action in plan.actions)
     kept = grouped((left.tensor.name, left) for left in plan.kept)

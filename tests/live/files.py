@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def bits(tensor: torch.Tensor) -> bytes:
     """The bytes of the elements in row-major order."""
-    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+    copy = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # `numpy` would forbid to resize its own
+    return copy.view(-1).view(torch.uint8).numpy().tobytes()
 
 
 def assert_same_bits(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> None:
@@ -36,7 +37,7 @@ def applied(state_dict: Mapping[str, torch.Tensor], folder: Path, **asked: Any) 
 def assert_as_in_the_file(model: Any, folder: Path, rules: Sequence[str] = (), **asked: Any) -> Plan:
     """Fill `model` and its file by the same rules. Both are the same afterwards, and something changed."""
     state_dict = model if isinstance(model, dict) else model.state_dict()
-    before = copy.deepcopy(dict(state_dict))
+    before = deepcopy(dict(state_dict))
     expected = applied(before, folder, rules=rules, **asked)
     plan = initctl.init_(model, rules=rules, **asked)
     assert_same_bits(expected, state_dict)
