@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.distributed.tensor.placement_types import Shard, _StridedShard
 
-from initctl.live.piece import Piece, Unfillable
+from initctl.live.piece import Piece, Unfillable, is_wrapper
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -45,6 +45,8 @@ def pieces(tensor: DTensor) -> Iterator[Piece]:
         return
     with torch.no_grad():
         local = tensor.to_local().detach()
+    if is_wrapper(local):
+        raise Unfillable(f"the part of it on this rank is a tensor subclass, {type(local).__name__}")
     held = [_held(size, cuts) for size, cuts in zip(tensor.shape, _cuts(tensor), strict=True)]
     expected = [sum(stop - start for start, stop in ranges) for ranges in held]
     if expected != list(local.shape):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
+if TYPE_CHECKING:
     from initctl.tensors import Shape
 
 
@@ -21,3 +21,8 @@ class Piece(NamedTuple):
 
 class Unfillable(Exception):  # noqa: N818 - a fact that callers report with the tensor's name
     """The elements of a tensor are not in memory as themselves, or cannot be located; the message says why."""
+
+
+def is_wrapper(tensor: torch.Tensor) -> bool:
+    """Whether it is of a class that decides itself what its elements are: its own memory may be empty."""
+    return type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__

@@ -18,6 +18,7 @@ from initctl.formats.state_dicts.names import without_prefix, wrapper_prefix
 from initctl.formats.state_dicts.roots import named_apart
 from initctl.live.flat_share import FlatShare
 from initctl.live.named import Named, named, unwrapped
+from initctl.live.piece import is_wrapper
 from initctl.live.pieces import Unfillable, is_dtensor, pieces, whole_shape
 from initctl.live.window import Window
 from initctl.tensors import Block, TensorSpec
@@ -135,7 +136,7 @@ def _special(tensor: Held) -> str | None:
         return "it is sparse"
     if tensor.is_quantized:
         return "it is quantized: its numbers have no meaning without its scale"
-    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__ and not is_dtensor(tensor):
+    if is_wrapper(tensor) and not is_dtensor(tensor):
         return f"it is a tensor subclass, {type(tensor).__name__}"
     if tensor.is_conj() or tensor.is_neg():
         return "it is a view that conjugates or negates"

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.distributed.tensor import DeviceMesh, DTensor, Partial, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.placement_types import _StridedShard
+from torch.testing._internal.two_tensor import TwoTensor
 
 from initctl.live.pieces import Unfillable, pieces, whole_shape
 
@@ -86,3 +87,11 @@ def test_a_rank_that_holds_another_shape_than_placed_is_refused(as_rank):
     wrong = DTensor.from_local(torch.ones(3, 2), mesh(8), [Shard(0)], shape=torch.Size([16, 2]), stride=(2, 1))
     with pytest.raises(Unfillable, match=r"give this rank a shape of \[2, 2\], but it holds \[3, 2\]"):
         list(pieces(wrong))
+
+
+def test_a_part_that_wraps_other_tensors_is_refused(as_rank):
+    as_rank(3)
+    local = TwoTensor(torch.ones(2), torch.ones(2))
+    wrapped = DTensor.from_local(local, mesh(8), [Shard(0)], shape=torch.Size([16]), stride=(1,))
+    with pytest.raises(Unfillable, match="the part of it on this rank is a tensor subclass, TwoTensor"):
+        list(pieces(wrapped))

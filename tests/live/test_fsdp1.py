@@ -106,7 +106,9 @@ def refused_between_forward_and_backward():
 
 def test_tensors_that_a_forward_pass_left_whole_are_refused(ranks):
     for said in ranks.run(2, refused_between_forward_and_backward):
-        assert said.startswith("a forward pass has put FSDP's parameters together, and the next one would use them again")
+        assert said.startswith(
+            "a forward pass has put FSDP's parameters together, and the next one would use them again"
+        )
 
 
 def group_sizes():
