@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -74,8 +75,17 @@ def groups_of(model: object) -> list[ProcessGroup]:
 
 def _tensors(model: object) -> Iterable[torch.Tensor]:
     if isinstance(model, nn.Module):
+        _drop_gathered(model)
         return own_tensors(model)
     return model.values() if isinstance(model, Mapping) else ()
+
+
+def _drop_gathered(model: nn.Module) -> None:
+    """Let the parameters be shards again if a forward pass of FSDP2 has left them whole."""
+    if fsdp := sys.modules.get("torch.distributed.fsdp"):
+        for module in model.modules():
+            if isinstance(module, fsdp.FSDPModule):
+                module.reshard()
 
 
 def agreed(groups: Sequence[ProcessGroup], prepare: Callable[[], tuple[Plan, _Rest]]) -> tuple[Plan, _Rest]:

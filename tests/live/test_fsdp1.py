@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import pytest
 import torch
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
+from torch.distributed.tensor import init_device_mesh
 
 from initctl.errors import InputError
 from initctl.live import fsdp1
@@ -111,9 +114,13 @@ def test_tensors_that_a_forward_pass_left_whole_are_refused(ranks):
         )
 
 
-def group_sizes():
-    return [group.size() for group in fsdp1.groups(wrapped(Net()))], fsdp1.groups(Net())
+def group_sizes(shape):
+    options = {"device_mesh": init_device_mesh("cpu", shape), "sharding_strategy": ShardingStrategy.HYBRID_SHARD}
+    model = wrapped(Net(), **options if len(shape) > 1 else {})
+    return [group.size() for group in fsdp1.groups(model)], fsdp1.groups(Net())
 
 
-def test_the_ranks_that_must_agree_are_those_of_the_model(ranks):
-    assert ranks.run(3, group_sizes) == [([3], [])] * 3
+@pytest.mark.parametrize(("shape", "sizes"), [((3,), [3]), ((2, 2), [2, 2])])
+def test_the_ranks_that_must_agree_are_those_of_the_model(ranks, shape, sizes):
+    size = prod(shape)
+    assert ranks.run(size, group_sizes, shape) == [(sizes, [])] * size

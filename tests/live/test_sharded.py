@@ -9,8 +9,10 @@ import torch.distributed.checkpoint as dcp
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.fsdp.wrap import CustomPolicy
+from torch.distributed.tensor import DTensor
 
 import initctl
+from initctl.live.agreement import groups_of
 from initctl.live.pieces import pieces
 from tests.live import sharded
 from tests.live.sharded import MLP_RULES, RARE_RULES, ZOO_RULES, Mlp, Rare, Zoo, local
@@ -173,6 +175,36 @@ def test_a_sharded_model_without_memory_is_refused_with_the_call_that_gives_it_s
     for said in ranks.run(2, on_meta):
         assert "on the meta device" in said
         assert "to_empty" in said
+
+
+def filled_after_a_forward_pass():
+    """A model whose tensors the pass has put together, and left so."""
+    model, ids = sharded.fsdp2(Mlp(), reshard_after_forward=False), torch.arange(13)
+    model(ids)
+    assert not isinstance(model.up.weight, DTensor)
+    groups = groups_of(model)
+    initctl.init_(model, rules=MLP_RULES, seed=SEED)
+    return len(groups), model(ids).detach().numpy(), sharded.held(model)
+
+
+def test_a_model_that_a_forward_pass_left_whole_gets_the_bits_of_the_file_and_uses_them(ranks, files, expected):
+    whole = Mlp()
+    whole.load_state_dict(torch.load(files[Mlp]))
+    output = whole(torch.arange(13)).detach()
+    for groups, found, held in ranks.run(2, filled_after_a_forward_pass):
+        assert groups == 1
+        assert torch.allclose(torch.from_numpy(found), output)
+        assert held == expected[Mlp]
+
+
+def filled_state_dict():
+    model = sharded.from_meta(Mlp, sharded.fsdp2)
+    initctl.init_(model.state_dict(), rules=MLP_RULES, seed=SEED)
+    return sharded.held(model)
+
+
+def test_the_state_dict_of_a_sharded_model_is_its_memory(ranks, expected):
+    assert ranks.run(2, filled_state_dict) == [expected[Mlp]] * 2
 
 
 class Tied(nn.Module):
