@@ -84,6 +84,21 @@ def test_a_model_in_flat_parameters_gets_the_bits_of_the_file(ranks, expected, k
         assert found == expected[kind]
 
 
+def filled_while_wrapped(**options):
+    with torch.device("meta"):
+        model = Mlp()
+    function = initctl.param_init_fn(model, rules=MLP_RULES, seed=SEED, device="cpu")
+    model = sharded.fsdp1(model, param_init_fn=function, **options)
+    with FullyShardedDataParallel.summon_full_params(model):
+        return sharded.held(model)
+
+
+@pytest.mark.parametrize("use_orig_params", [True, False])
+def test_a_model_that_fsdp_fills_while_it_wraps_it_has_the_bits_of_the_file(ranks, expected, use_orig_params):
+    for found in ranks.run(2, filled_while_wrapped, use_orig_params=use_orig_params):
+        assert found == expected[Mlp]
+
+
 def wrong_pieces(kind, shard, path):
     """The names of tensors whose pieces on this rank are not those of the file."""
     model, whole = sharded.from_meta(kind, shard), torch.load(path)
@@ -195,6 +210,19 @@ def test_a_model_that_a_forward_pass_left_whole_gets_the_bits_of_the_file_and_us
         assert groups == 1
         assert torch.allclose(torch.from_numpy(found), output)
         assert held == expected[Mlp]
+
+
+def filled_by_torch(rules):
+    model = sharded.from_meta(Mlp, sharded.fsdp2)
+    initctl.init_(model, rules=rules, seed=SEED, rng="torch")
+    return sharded.held(model)
+
+
+def test_values_of_torchs_own_generator_are_those_of_the_file(ranks, tmp_path):
+    rules = ["*=normal:std=0.02", "*.bias=uniform"]
+    torch.save(Mlp().state_dict(), tmp_path / "net.pt")
+    initctl.apply(tmp_path / "net.pt", tmp_path / "drawn.pt", rules=rules, seed=SEED, rng="torch")
+    assert ranks.run(2, filled_by_torch, rules) == [digests(tmp_path / "drawn.pt")] * 2
 
 
 def filled_state_dict():
