@@ -213,8 +213,8 @@ def init_(
         device: the device that computes, as for `initctl.plan`; by default the one where each tensor is.
         threads: as for `apply`.
         on_event: called with `Chosen` for each engine, and repeatedly with `Progress`.
-        rules, recipes, preset, seed, allow_unused, require_all, allow_partial, rng: as for `initctl.plan`. With
-            `rng="torch"`, all tensors of the model must be here.
+        rules, recipes, preset, seed, allow_unused, require_all, allow_partial, base_config, rng: as for `initctl.plan`.
+            With `rng="torch"`, all tensors of the model must be here.
 
     Returns:
         The plan that was carried out. It is for this model: only `init_` can use it.
@@ -268,7 +268,7 @@ def param_init_fn(
         of, threads: as for `init_`.
         device: where a module on the meta device gets its memory; by default the accelerator that the process uses, or
             else the processor.
-        rules, recipes, preset, seed, allow_unused, require_all, allow_partial: as for `initctl.plan`.
+        rules, recipes, preset, seed, allow_unused, require_all, allow_partial, base_config: as for `initctl.plan`.
 
     Raises:
         UsageError, FitError, InputError, TypeError: as for `init_`; and if a rule needs old values, or torch's

@@ -43,6 +43,7 @@ class AskedOfModel(TypedDict, total=False):
     require_all: bool
     allow_partial: bool
     rng: str
+    base_config: Path | None
 
 
 class Asked(AskedOfModel, total=False):
@@ -52,7 +53,6 @@ class Asked(AskedOfModel, total=False):
     component: str | None
     reset_optimizer: bool
     buffers: Iterable[str]
-    base_config: Path | None
     device: str
 
 
@@ -119,7 +119,7 @@ class Request(NamedTuple):
         """
         asks_config = self.preset or any(rule.uses(CONFIG) for rule in self.rules)
         config = checkpoint.config() if asks_config else None
-        whole = self._with_preset(preset_for(config).name) if self.preset == AUTO else self
+        whole = self._with_preset(preset_for(config, checkpoint.without_config).name) if self.preset == AUTO else self
         whole.check_base()
         recipe = next((recipe for recipe in whole.recipes if recipe.extends_preset), None)
         made = make_plan(

@@ -72,6 +72,13 @@ class Checkpoint(Displayed, Location):
         return read_config(self.home) if self.files else None
 
     @property
+    def without_config(self) -> str:
+        """A clause for messages, if `config()` is None."""
+        if self.is_in_memory:
+            return "the model has no config of transformers"
+        return "there is no config.json beside the checkpoint"
+
+    @property
     def absolute(self) -> str:
         """The path that it was read by, independent of the working directory."""
         name = os.path.basename(self.path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 16 << 20
 """Bytes of a task."""
+_SMALL, _TOGETHER = 16 << 10, 32
+"""Groups of at most as many bytes are computed together, up to this number of them."""
 
 
 def check_fillable(plan: Plan, table: LiveTable) -> None:
@@ -107,6 +110,21 @@ def _is_whole(tensor: TensorSpec) -> bool:
     return sum(block.numel for block in tensor.blocks) == tensor.numel
 
 
+class _Group(NamedTuple):
+    """Runs that follow each other in a memory, of one device."""
+
+    memory: Memory
+    runs: Sequence[ElementRun]
+
+    @property
+    def device(self) -> str:
+        return self.runs[0].action.device
+
+    @property
+    def nbytes(self) -> int:
+        return sum(run.nbytes for run in self.runs)
+
+
 class _Filling:
     """Fills the tensors of `plan`, of which each has one action for each of its rows."""
 
@@ -150,18 +168,45 @@ class _Filling:
 
     def _fill(self, targets: Iterable[TargetBlock]) -> None:
         by_place = grouped((target.block.file, target) for target in targets)
-        self.workers.run(chain.from_iterable(self._tasks(self.memories[place], by_place[place]) for place in by_place))
+        groups = (_Group(self.memories[place], runs) for place in by_place for runs in self._runs(by_place[place]))
+        strided = (target for targets in by_place.values() for target in targets if not target.block.is_row_major)
+        self.workers.run(chain(self._row_major_tasks(groups), self._strided_tasks(strided)))
 
-    def _tasks(self, memory: Memory, targets: Sequence[TargetBlock]) -> Iterator[Task]:
-        row_major = sorted((t for t in targets if t.block.is_row_major), key=lambda target: target.block.offset)
-        for group in packed(self.computer.runs(row_major), _AT_ONCE):
-            start, stop = range_of(group)
-            yield Task(stop - start, partial(self._fill_runs, memory, group), start)
+    def _runs(self, targets: Iterable[TargetBlock]) -> Iterator[Sequence[ElementRun]]:
+        """The runs of those of `targets` in one storage that are row-major, in groups without gaps."""
+        row_major = (target for target in targets if target.block.is_row_major)
+        return packed(self.computer.runs(sorted(row_major, key=lambda target: target.block.offset)), _AT_ONCE)
+
+    def _row_major_tasks(self, groups: Iterable[_Group]) -> Iterator[Task]:
+        """Tasks for `groups`; small ones of a device are computed together, since a call takes longer than they do."""
+        waiting: dict[str, list[_Group]] = defaultdict(list)
+        for group in groups:
+            if group.nbytes > _SMALL:
+                yield Task(group.nbytes, partial(self._fill_runs, *group))
+                continue
+            small = waiting[group.device]
+            small.append(group)
+            if len(small) == _TOGETHER:
+                yield self._task_of(waiting.pop(group.device))
+        yield from map(self._task_of, waiting.values())
+
+    def _task_of(self, groups: Sequence[_Group]) -> Task:
+        return Task(sum(group.nbytes for group in groups), partial(self._fill_together, groups))
+
+    def _strided_tasks(self, targets: Iterable[TargetBlock]) -> Iterator[Task]:
         for target in targets:
-            if not target.block.is_row_major:
-                for block in tiles(target.block, target.width, _AT_ONCE):
-                    tile = target._replace(block=block)
-                    yield Task(tile.nbytes, partial(self._fill_tile, memory, tile))
+            for block in tiles(target.block, target.width, _AT_ONCE):
+                tile = target._replace(block=block)
+                yield Task(tile.nbytes, partial(self._fill_tile, self.memories[block.file], tile))
+
+    def _fill_together(self, groups: Sequence[_Group]) -> None:
+        """Fill small groups, which may be in different memories."""
+        content = np.empty(sum(group.nbytes for group in groups), np.uint8)
+        self.computer.filled([run for group in groups for run in group.runs], content)
+        reached = 0
+        for group in groups:
+            group.memory.write(group.runs[0].offset, content[reached : reached + group.nbytes])
+            reached += group.nbytes
 
     def _fill_runs(self, memory: Memory, group: Sequence[ElementRun]) -> None:
         """Fill adjacent runs: in their memory, unless their laws read there while they compute."""
@@ -174,7 +219,7 @@ class _Filling:
             self.computer.filled(group, memory.array(start, stop))
         else:
             for part, content in self.computer.parts(group):
-                memory.bytes[slice(*range_of(part))].copy_(torch.from_numpy(content))
+                memory.write(part[0].offset, content)
 
     def _fill_tile(self, memory: Memory, tile: TargetBlock) -> None:
         """Fill elements that are in any order, or have gaps."""

@@ -43,6 +43,14 @@ class Memory:
         place = ctypes.c_uint8 * (stop - start)
         return np.ctypeslib.as_array(place.from_address(self.storage.data_ptr() + start))
 
+    def write(self, start: int, content: Bytes) -> None:
+        """Write `content` from byte `start` on."""
+        stop = start + content.size
+        if self.is_on_host:
+            self.array(start, stop)[...] = content
+        else:
+            self.bytes[start:stop].copy_(torch.from_numpy(content))
+
     def elements(self, block: Block, width: int) -> torch.Tensor:
         """The elements of a `block`, each of `width` bytes, as numbers that only have the right size."""
         whole = torch.empty(0, dtype=_WORDS[width], device=self.device)

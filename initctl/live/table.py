@@ -183,8 +183,11 @@ def _computed(names: Sequence[str]) -> Iterator[Problem]:
 
 def _config(model: Model) -> Mapping[str, Any] | None:
     """The `config.json` that a model of transformers or diffusers is saved with."""
-    config = getattr(unwrapped(model), "config", None) if isinstance(model, torch.nn.Module) else None
-    written = getattr(config, "to_json_string", None)
+    if not isinstance(model, torch.nn.Module):
+        return None
+    inner = unwrapped(model)
+    holder = inner if isinstance(getattr(inner, "config", None), Mapping) else getattr(inner, "config", None)
+    written = getattr(holder, "to_json_string", None)
     return dict(json.loads(written())) if written else None
 
 

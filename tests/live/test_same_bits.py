@@ -129,7 +129,7 @@ def test_many_small_tensors_get_the_bits_of_their_file(tmp_path: Path):
 def test_the_torch_engine_writes_the_same_bits_into_memory_without_the_host(law, dtype, tmp_path: Path):
     if dtype.is_complex and law in ("orthogonal", "trunc_normal:cut=2", "eye"):
         law = "normal"
-    state = {"w": torch.zeros(70, 33, dtype=dtype), "t": torch.zeros(33, 70, dtype=dtype).t()}
+    state = {"w": torch.zeros(700, 33, dtype=dtype), "t": torch.zeros(33, 700, dtype=dtype).t()}
     expected = applied(state, tmp_path, rules=[f"*={law}"])
     plan = initctl.init_(state, rules=[f"*={law}"], device="cpu:0")
     assert {action.device for action in plan.actions} == {"cpu:0"}

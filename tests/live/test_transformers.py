@@ -194,5 +194,5 @@ def test_names_in_config_are_those_of_config_json(tmp_path: Path):
     initctl.init_(net, rules=rules)
     expected = load_file(tmp_path / "after" / "model.safetensors")["model.norm.weight"]
     assert bits(net.model.norm.weight) == bits(expected)
-    with pytest.raises(initctl.UsageError, match="preset auto"):
+    with pytest.raises(initctl.UsageError, match="preset auto: the model has no config of transformers"):
         initctl.init_(torch.nn.Linear(2, 2), preset="auto")
