@@ -11,7 +11,7 @@ from initctl.tensors import row_major
 if TYPE_CHECKING:
     import torch
 
-    from initctl.live.pieces import Held
+    from initctl.live.flat_share import FlatShare
     from initctl.tensors import Shape
 
 
@@ -20,7 +20,7 @@ class Window(NamedTuple):
     row-major order, and neighbors along each dim are `strides` elements apart.
     """
 
-    parameter: Held
+    parameter: torch.Tensor | FlatShare | Window
     shape: Shape
     strides: Shape
     offset: int
