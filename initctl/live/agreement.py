@@ -30,7 +30,7 @@ _Rest = TypeVar("_Rest")
 
 
 class _Vote(NamedTuple):
-    """What a rank is about to do: its seed, and digests of its tensors and its actions; or why it cannot."""
+    """What a rank is about to do: its seed, and digests of its tensors and of its actions; or why it cannot."""
 
     tensors: str = ""
     seed: str = ""
@@ -91,7 +91,7 @@ def _drop_gathered(model: nn.Module) -> None:
 def agreed(groups: Sequence[ProcessGroup], prepare: Callable[[], tuple[Plan, _Rest]]) -> tuple[Plan, _Rest]:
     """The result of `prepare`, if its plan is the same on all ranks. `groups` are as from `groups_of`.
 
-    The ranks exchange some hundred bytes along each dim, even if `prepare` fails: no rank waits in vain. If some fail,
+    The ranks exchange some hundred bytes along each dim, even if `prepare` fails: none may wait in vain. If some fail
     or plan differently, each raises the same `ConflictError`, which names them. If all fail alike, each raises its own
     error.
     """
@@ -123,17 +123,17 @@ def _exchanged(own: _Vote, groups: Sequence[ProcessGroup]) -> dict[int, _Vote]:
 def _failures(votes: Mapping[int, _Vote]) -> Iterator[Problem]:
     faults = grouped((fault, rank) for rank, vote in votes.items() for fault in vote.faults)
     for fault, ranks in faults.items():
-        yield Problem("live.rank_failed", f"{_ranks(ranks)} of {len(votes)}: {fault}")
+        yield Problem("live.rank_failed", f"{_ranks(ranks)}: {fault}")
 
 
 def _differences(votes: Mapping[int, _Vote]) -> Iterator[Problem]:
-    """Ranks that plan differently from most; from the first, if no plan is the most frequent."""
+    """The ranks that plan differently from most of them, or from the first if there is no majority."""
     ((usual, _),) = Counter(votes.values()).most_common(1)
     first = next(rank for rank, vote in votes.items() if vote == usual)
     others = grouped((vote.difference(usual), rank) for rank, vote in votes.items() if vote != usual)
     for difference, ranks in others.items():
         have = "has" if len(ranks) == 1 else "have"
-        message = f"{_ranks(ranks)} of {len(votes)} {have} {difference} than rank {first}"
+        message = f"{_ranks(ranks)} {have} {difference} than rank {first}"
         yield Problem("live.ranks_differ", message, "give every rank the same model, rules and seed")
 
 

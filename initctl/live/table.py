@@ -130,6 +130,8 @@ def _special(tensor: Held) -> str | None:
         return _special(tensor.parameter)
     if isinstance(tensor, FlatShare):
         return None
+    if hasattr(tensor, "ds_id") and not tensor.numel():
+        return "DeepSpeed has partitioned it: call init_ inside of deepspeed.zero.GatheredParameters"
     if tensor.is_nested:
         return "it is nested"
     if tensor.layout != torch.strided:

@@ -42,9 +42,9 @@ def test_ranks_that_plan_alike_go_on(ranks, nets):
 @pytest.mark.parametrize(
     ("others", "said"),
     [
-        ([(1, {"rules": ["*=zeros"]})], "rank 1 of 3 has other rules than rank 0"),
-        ([(0, {"seed": 2})], "rank 0 of 3 has another seed than rank 1"),
-        ([(1, {"rng": "torch"}), (2, {"rng": "torch"})], "rank 0 of 3 has another seed than rank 1"),
+        ([(1, {"rules": ["*=zeros"]})], "rank 1 has other rules than rank 0"),
+        ([(0, {"seed": 2})], "rank 0 has another seed than rank 1"),
+        ([(1, {"rng": "torch"}), (2, {"rng": "torch"})], "rank 0 has another seed than rank 1"),
     ],
 )
 def test_all_ranks_name_the_one_that_plans_differently(ranks, nets, others, said):
@@ -54,13 +54,13 @@ def test_all_ranks_name_the_one_that_plans_differently(ranks, nets, others, said
 
 def test_all_ranks_name_those_that_have_another_model(ranks, nets):
     other = {"checkpoint": nets / "other.safetensors"}
-    message = "ranks 1, 3 of 4 have other tensors than rank 0; give every rank the same model, rules and seed"
+    message = "ranks 1, 3 have other tensors than rank 0; give every rank the same model, rules and seed"
     for _, found, _ in ranks.run(4, outcome, nets, (1, other), (3, other)):
         assert found == message
 
 
 def test_a_rank_that_cannot_plan_stops_all_and_waits_for_none(ranks, nets):
-    message = "rank 2 of 3: rule 1 (nose=zeros): matches no tensor"
+    message = "rank 2: rule 1 (nose=zeros): matches no tensor"
     found = ranks.run(3, outcome, nets, (2, {"rules": ["nose=zeros"]}))
     assert len({said for _, said, _ in found}) == 1
     assert found[0][1].startswith(message)
@@ -70,8 +70,8 @@ def test_a_rank_that_cannot_plan_stops_all_and_waits_for_none(ranks, nets):
 def test_each_fault_of_a_rank_is_a_line(ranks, nets):
     found = ranks.run(2, outcome, nets, (1, {"rules": ["nose=zeros", "mouth=ones"]}))
     assert [line.partition(" matches")[0] for line in found[0][1].splitlines()] == [
-        "rank 1 of 2: rule 1 (nose=zeros):",
-        "rank 1 of 2: rule 2 (mouth=ones):",
+        "rank 1: rule 1 (nose=zeros):",
+        "rank 1: rule 2 (mouth=ones):",
     ]
 
 
@@ -84,7 +84,7 @@ def test_if_all_fail_alike_each_raises_its_own_error(ranks, nets):
 def test_ranks_of_a_mesh_of_two_dims_hear_of_all_others(ranks, nets):
     found = ranks.run(4, outcome, nets, (3, {"seed": 7}), shape=(2, 2))
     assert {said for _, said, _ in found} == {
-        "rank 3 of 4 has another seed than rank 0; give every rank the same model, rules and seed"
+        "rank 3 has another seed than rank 0; give every rank the same model, rules and seed"
     }
 
 

@@ -166,7 +166,7 @@ def test_values_that_depend_on_those_of_other_ranks_are_refused(ranks, rule):
 
 def test_if_one_of_three_ranks_has_other_rules_all_say_so_and_change_nothing(ranks):
     rules = {"others": ["*=normal:std=0.02"], 1: ["*=normal:std=0.03"]}
-    message = "rank 1 of 3 has other rules than rank 0; give every rank the same model, rules and seed"
+    message = "rank 1 has other rules than rank 0; give every rank the same model, rules and seed"
     assert ranks.run(3, refused, rules) == [(message, True)] * 3
 
 
@@ -174,7 +174,7 @@ def test_if_one_of_three_ranks_cannot_read_its_rules_all_say_so_and_change_nothi
     rules = {"others": ["*=normal:std=0.02"], 2: ["*=normal:std=0.02;"]}
     found = ranks.run(3, refused, rules)
     assert found == [found[0]] * 3
-    assert found[0][0].startswith("rank 2 of 3: rule 1 ")
+    assert found[0][0].startswith("rank 2: rule 1 ")
     assert found[0][1]
 
 
@@ -273,3 +273,12 @@ def saved(folder):
 def test_verify_holds_for_the_checkpoint_that_the_ranks_save(ranks, tmp_path):
     ranks.run(2, saved, tmp_path / "step-0")
     assert initctl.verify(tmp_path / "step-0", rules=MLP_RULES, seed=SEED)
+
+
+def test_a_partition_of_deepspeed_is_refused_with_the_context_that_makes_it_whole():
+    """DeepSpeed is not installed here: ZeRO-3 leaves parameters without elements, and with a number."""
+    model = nn.Linear(3, 2)
+    for parameter in model.parameters():
+        parameter.data, parameter.ds_id = torch.empty(0), 0
+    with pytest.raises(initctl.FitError, match=r"inside of deepspeed\.zero\.GatheredParameters"):
+        initctl.init_(model, rules=["*=normal"])
