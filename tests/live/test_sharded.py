@@ -118,6 +118,13 @@ def test_a_rank_needs_no_values_of_others(as_rank, files, shard, rank):
     assert wrong_pieces(Zoo, shard, files[Zoo]) == []
 
 
+def test_an_error_of_all_ranks_is_raised_as_it_is(as_rank):
+    as_rank(3)
+    model = sharded.from_meta(Mlp, sharded.fsdp2)
+    with pytest.raises(initctl.FitError, match=r"^rule 1 \(nose=zeros\): matches no tensor"):
+        initctl.init_(model, rules=["nose=zeros"])
+
+
 REVISED = [
     "up.weight=scale:by=0.5",
     "up.bias[3:]=scale:by=2",
