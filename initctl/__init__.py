@@ -8,6 +8,7 @@
 
     plan, load_plan         what would be done to a checkpoint, tensor by tensor
     apply                   do it
+    init_, param_init_fn    do it to a model in memory, in place; or to its modules, one by one
     verify, load_manifest   whether a checkpoint holds what a plan, or a report, says
     inspect, stats, diff    what checkpoints hold
     changes                 what a plan changes, in numbers
@@ -21,7 +22,21 @@ Every error is an `InitctlError`, every warning an `InitctlWarning`. `initctl he
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from initctl.api import apply, changes, diff, doctor, inspect, load_manifest, load_plan, plan, stats, suggest, verify
+from initctl.api import (
+    apply,
+    changes,
+    diff,
+    doctor,
+    init_,
+    inspect,
+    load_manifest,
+    load_plan,
+    param_init_fn,
+    plan,
+    stats,
+    suggest,
+    verify,
+)
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -71,9 +86,11 @@ __all__ = [
     "changes",
     "diff",
     "doctor",
+    "init_",
     "inspect",
     "load_manifest",
     "load_plan",
+    "param_init_fn",
     "plan",
     "stats",
     "suggest",

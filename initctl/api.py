@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
-from initctl.argument_types import not_a_path, path_of
-from initctl.errors import ConflictError, FitError, InitctlWarning, Problem, UsageError, listed
+from initctl.argument_types import not_a_path, path_of, unknown
+from initctl.errors import ConflictError, FitError, InitctlWarning, Problem, UsageError, listed, shown
 from initctl.events import Event
 from initctl.integers import counting
 from initctl.threads import thread_count
@@ -18,16 +18,20 @@ from initctl.threads import thread_count
 if TYPE_CHECKING:
     from types import FrameType
 
+    import torch
+    from torch import nn
+
     from initctl.applied import Applied
     from initctl.audit import Verification
     from initctl.diagnosing import Diagnosis
     from initctl.differences import Differences
     from initctl.execution import FormatChoice
     from initctl.formats import Checkpoint
+    from initctl.live.hook import ModuleInit
     from initctl.manifest import Changes, Manifest
     from initctl.output_options import OutputOptions
     from initctl.planning import Plan
-    from initctl.request import Asked, Request
+    from initctl.request import Asked, AskedOfModel, Request
     from initctl.statistics import Statistics
     from initctl.suggesting import Suggestions
 
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 
 _CONVERSIONS = "; a conversion alone needs no rules: -o for another format, or --max-shard-size 5GB for shards"
 """The end of a hint: what is possible without rules."""
+_OF_MODEL = ("only", "missing", "of", "device", "threads", "on_event")
+"""The arguments of `init_` besides the model and those of a plan."""
 _SHORT = {"rules": "-r", "recipes": "-f", "preset": "-p"}
 """The options of arguments that have another name on a command line."""
 
@@ -176,6 +182,112 @@ def apply(
             on_event(found)
 
     return options.write(made, choice, threads=threads, on_event=event)
+
+
+def init_(
+    model: nn.Module | Mapping[str, Any],
+    *,
+    only: Iterable[str] = (),
+    missing: Any = None,  # noqa: ANN401 - what torch or transformers returned, or a list
+    of: Checkpoint | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    **asked: Unpack[AskedOfModel],
+) -> Plan:
+    """Initialize the tensors of `model` in place: with the bits that `apply` gives a file of the model.
+
+    Tensors have the names of the model's state dict; of a model of transformers, those that `save_pretrained` writes.
+    Of tensors that processes share (DTensor, FSDP), each process fills its part: call it on all of them. They exchange
+    a digest of the plan first, and no values. All else stays as it is. If rules do not fit, nothing is changed. After
+    another exception some tensors may be filled and others not: call it again.
+
+    Args:
+        model: a module, or a state dict in memory.
+        only: patterns for the names of the tensors to fill; by default all. Rules may decide others, too: these are
+            kept.
+        missing: fill only what a checkpoint did not have: the result of `load_state_dict(…, strict=False)`, the
+            `loading_info` of transformers, or a list of names.
+        of: the whole model, if this is a part of it, as in a pipeline: a checkpoint, its path, or the path of what
+            `initctl inspect --json` printed. Rules are judged by all of its tensors.
+        device: the device that computes, as for `initctl.plan`; by default the one where each tensor is.
+        threads: as for `apply`.
+        on_event: called with `Chosen` for each engine, and repeatedly with `Progress`.
+        rules, recipes, preset, seed, allow_unused, require_all, allow_partial, base_config, rng: as for `initctl.plan`.
+            With `rng="torch"`, all tensors of the model must be here.
+
+    Returns:
+        The plan that was carried out. It is for this model: only `init_` can use it.
+
+    Raises:
+        UsageError, FitError: as for `initctl.plan`; and if a tensor to fill is on the meta device, `of` is another
+            model, or a name in `only` or `missing` is unknown.
+        InputError: the model has tensors that are not real yet, or a checkpoint that rules name cannot be read.
+        StorageError: memory is too small for an initializer, or the device is not available.
+        ConflictError: processes that share the model plan differently, or some of them failed.
+        TypeError: `model` is neither a module nor a state dict, or an argument is unknown.
+
+    Warns:
+        InitctlWarning: as `initctl.plan` does, before anything is changed.
+    """
+    from initctl.live.agreement import agreed, groups_of
+    from initctl.live.filling import check_fillable, fill
+    from initctl.live.planning import planned
+    from initctl.live.table import LiveTable, table_of
+
+    def prepared() -> tuple[Plan, tuple[LiveTable, int]]:
+        request = _request_of_model(asked, device)
+        request.check_rules()
+        table, count = table_of(model), thread_count(threads)
+        made = planned(request.plan, table, only=only, missing=missing, of=of, on_device=device is None)
+        check_fillable(made, table)
+        return made, (table, count)
+
+    made, (table, count) = agreed(groups_of(model), prepared)
+    _warn(made.warnings)
+    fill(made, table, threads=count, on_event=on_event)
+    return made
+
+
+def param_init_fn(
+    model: nn.Module,
+    *,
+    of: Checkpoint | Path | None = None,
+    device: str | int | torch.device | None = None,
+    threads: int | None = None,
+    **asked: Unpack[AskedOfModel],
+) -> ModuleInit:
+    """A function that fills the tensors of one module of `model`, as `init_` fills all: the `param_init_fn` of FSDP,
+    which calls it with each module that has tensors on the meta device.
+
+    The rules are judged by the whole model, once; the function's `plan` shows them. Make it from the model as it is
+    before FSDP wraps it.
+
+    Args:
+        model: a module, on the meta device or not.
+        of, threads: as for `init_`.
+        device: where a module on the meta device gets its memory; by default the accelerator that the process uses, or
+            else the processor.
+        rules, recipes, preset, seed, allow_unused, require_all, allow_partial, base_config: as for `initctl.plan`.
+
+    Raises:
+        UsageError, FitError, InputError, TypeError: as for `init_`; and if a rule needs old values, or torch's
+            generator.
+
+    Warns:
+        InitctlWarning: as `initctl.plan` does.
+    """
+    from initctl.live.hook import ModuleInit, check_without_old_values
+    from initctl.live.planning import planned
+    from initctl.live.table import table_of
+
+    request = _request_of_model(asked, None)
+    request.check_rules()
+    table = table_of(model)
+    made = planned(request.plan, table, of=of, on_device=False)
+    check_without_old_values(made)
+    _warn(made.warnings)
+    return ModuleInit(model, table, made, device, thread_count(threads))
 
 
 def verify(
@@ -342,6 +454,7 @@ def changes(
     from initctl.manifest import measured_changes
 
     threads = thread_count(threads)
+    _check_has_files(plan)
     return measured_changes(plan, digest=digest, threads=threads, on_event=on_event)
 
 
@@ -434,6 +547,16 @@ def _request(asked: Mapping[str, Any]) -> Request:
     return Request.of(asked)
 
 
+def _request_of_model(asked: AskedOfModel, device: str | None) -> Request:
+    """The request of a caller of `init_`. Raises as `Request.of` does."""
+    from initctl.request import AskedOfModel
+
+    known = AskedOfModel.__annotations__
+    for name in asked.keys() - known.keys():
+        raise unknown(name, (*known, *_OF_MODEL))
+    return _request(asked if device is None else {**asked, "device": device})
+
+
 def _to_write(plan: Plan | Path, asked: Asked, options: OutputOptions) -> tuple[Plan, FormatChoice]:
     """The plan, and the format of its result, which is checked before planning."""
     if not isinstance(plan, (str, os.PathLike)):
@@ -455,12 +578,20 @@ def _finished_plan(plan: object, asked: Asked) -> Plan:
 
     if not isinstance(plan, Plan):
         raise not_a_path("checkpoint", plan)
+    _check_has_files(plan)
     if _request(asked) != _request({}):
         given = [name for name, value in asked.items() if _is_chosen(value)]
         options = listed([_SHORT.get(name, f"--{name.replace('_', '-')}") for name in given], at_most=len(given))
         fault = f"--plan cannot be combined with {options}; it already fixes the rules, the seed and the rest"
         raise UsageError(Problem("usage.plan", fault, f"leave out {options}, or --plan"))
     return plan
+
+
+def _check_has_files(plan: Plan) -> None:
+    """Raise `UsageError` if `plan` is for a model in memory."""
+    if plan.checkpoint.is_in_memory:
+        fault = f"the plan is for a model in memory ({shown(plan.checkpoint.path)}), which has no files"
+        raise UsageError(Problem("plan.memory", fault, "save the model, and plan with the same rules for its file"))
 
 
 def _is_chosen(value: object) -> bool:

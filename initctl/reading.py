@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from math import prod
 from threading import Lock, local
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -107,17 +107,9 @@ class TensorReader:
         """Copy the elements of a `box` from their blocks into `out`."""
         width = tensor.dtype.bits // 8
         elements = out.reshape(*box.shape, width)
-        for block in tensor.blocks:
-            part = block
-            places = []
-            for dim, (start, size) in enumerate(zip(box.start, box.shape, strict=True)):
-                first = max(start, block.start[dim])
-                last = max(first, min(start + size, block.start[dim] + block.shape[dim]))
-                part = part.part(dim, first - block.start[dim], last - block.start[dim], width)
-                places.append(slice(first - start, last - start))
-            if part.numel:
-                with self.opened(block.file) as descriptor:
-                    elements[tuple(places)] = read_tile(descriptor, part, width).reshape(*part.shape, width)
+        for part, place in parts_of(tensor, box):
+            with self.opened(part.file) as descriptor:
+                elements[place] = read_tile(descriptor, part, width).reshape(*part.shape, width)
 
     @contextmanager
     def opened(self, file: str) -> Iterator[int]:
@@ -141,6 +133,16 @@ class TensorReader:
                 os.close(descriptor)
 
 
+class Reader(Protocol):
+    """Reads the values of tensors, as `TensorReader` does."""
+
+    def read(self, tensor: TensorSpec, start: int, stop: int) -> NDArray[np.uint8]:
+        """The bytes of elements `start` to `stop` of `tensor`, in row-major order."""
+
+    def read_rows(self, tensor: TensorSpec, order: Sequence[int], numel: int) -> NDArray[np.uint8]:
+        """The bytes of the rows of `numel` elements that `order` lists, one after another."""
+
+
 class Buffers(local):
     """Memory for reading pieces of `count` tensors side by side: each thread has its own.
 
@@ -149,6 +151,21 @@ class Buffers(local):
 
     def __init__(self, count: int = 1) -> None:
         self.each = [np.empty(AT_ONCE[count], np.uint8) for _ in range(count)]
+
+
+def parts_of(tensor: TensorSpec, box: Box) -> Iterator[tuple[Block, tuple[slice, ...]]]:
+    """The parts of the blocks of `tensor` in a `box` of it, each with its place there."""
+    width = tensor.dtype.bits // 8
+    for block in tensor.blocks:
+        part = block
+        places = []
+        for dim, (start, size) in enumerate(zip(box.start, box.shape, strict=True)):
+            first = max(start, block.start[dim])
+            last = max(first, min(start + size, block.start[dim] + block.shape[dim]))
+            part = part.part(dim, first - block.start[dim], last - block.start[dim], width)
+            places.append(slice(first - start, last - start))
+        if part.numel:
+            yield part, tuple(places)
 
 
 def read_array(descriptor: int, start: int, stop: int) -> NDArray[np.uint8]:
@@ -185,7 +202,7 @@ class OldTensor(NamedTuple):
     """The values of `tensor` as numbers. `others` are tensors that it may be filled from."""
 
     tensor: TensorSpec
-    reader: TensorReader
+    reader: Reader
     others: Mapping[Source, OldTensor]
 
     @property
@@ -213,9 +230,11 @@ class OldTensor(NamedTuple):
         return self.others[source]
 
 
-def olds(plan: Plan, stack: ExitStack) -> dict[TensorPart, OldTensor]:
-    """The old values that `plan` needs, by the parts that it fills; readable until `stack` is closed."""
-    readers: dict[int, TensorReader] = {}
+def olds(plan: Plan, stack: ExitStack, own: Reader | None = None) -> dict[TensorPart, OldTensor]:
+    """The old values that `plan` needs, by the parts that it fills; readable until `stack` is closed. If given, `own`
+    reads the tensors of the plan's checkpoint.
+    """
+    readers: dict[int, Reader] = {id(plan.checkpoint): own} if own else {}
 
     def old(checkpoint: Checkpoint, tensor: TensorSpec) -> OldTensor:
         if id(checkpoint) not in readers:

@@ -32,23 +32,28 @@ _MOST_PROPOSALS = 20
 """The most unused variables that get a proposal: similarity is slow to compute."""
 
 
-class Asked(TypedDict, total=False):
-    """Keyword arguments that `initctl.plan` (which describes them), `initctl.apply` and `initctl.verify` share."""
+class AskedOfModel(TypedDict, total=False):
+    """Keyword arguments of `initctl.plan`, which describes them, that `initctl.init_` takes too."""
 
     rules: Iterable[str]
     recipes: Iterable[Path]
     preset: str | None
-    root: str | None
-    component: str | None
     seed: int | None
     allow_unused: bool
     require_all: bool
     allow_partial: bool
+    rng: str
+    base_config: Path | None
+
+
+class Asked(AskedOfModel, total=False):
+    """Keyword arguments that `initctl.plan` (which describes them), `initctl.apply` and `initctl.verify` share."""
+
+    root: str | None
+    component: str | None
     reset_optimizer: bool
     buffers: Iterable[str]
-    base_config: Path | None
     device: str
-    rng: str
 
 
 class Request(NamedTuple):
@@ -114,7 +119,7 @@ class Request(NamedTuple):
         """
         asks_config = self.preset or any(rule.uses(CONFIG) for rule in self.rules)
         config = checkpoint.config() if asks_config else None
-        whole = self._with_preset(preset_for(config).name) if self.preset == AUTO else self
+        whole = self._with_preset(preset_for(config, checkpoint.without_config).name) if self.preset == AUTO else self
         whole.check_base()
         recipe = next((recipe for recipe in whole.recipes if recipe.extends_preset), None)
         made = make_plan(

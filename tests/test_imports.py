@@ -30,7 +30,7 @@ LAYERS = (
     {"applied"},
     {"request"},
     {"manifest", "diagnosing"},
-    {"execution", "audit", "statistics", "differences", "suggesting"},
+    {"execution", "audit", "live", "statistics", "differences", "suggesting"},
     {"filling", "reading", "checksums", "selecting"},
     {"planning"},
     {"recipes", "plugins"},
@@ -50,7 +50,7 @@ ONE_PART = {"__init__", "api"}
 """The package's own `__init__` hands out the names of `api`."""
 ONLY_IN = {"rich": ("display",), "typer": ("cli",)}
 NEVER_AT_THE_TOP = {"torch", "transformers", "numba", "llvmlite"}
-IMPORTED_WHERE_USED = ("initctl.stream.engines.device", "initctl.stream.engines.kernels")
+IMPORTED_WHERE_USED = ("initctl.live.", "initctl.stream.engines.device", "initctl.stream.engines.kernels")
 """Modules and packages that are nothing without theirs, and are themselves imported in functions only."""
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 

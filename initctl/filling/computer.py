@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import local
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from initctl.planning import Action
 
     Bytes = NDArray[np.uint8]
+
+_Out = TypeVar("_Out")
+"""An array of bytes, or another vector of bytes that the engine can write to."""
 
 
 class Computer:
@@ -78,8 +81,12 @@ class Computer:
 
     def values(self, target: TargetBlock) -> Bytes:
         """The bytes of the elements of a block in row-major order, even if the file has them in another order."""
+        return self.filled(self.runs_in_order(target), np.empty(target.nbytes, np.uint8))
+
+    def runs_in_order(self, target: TargetBlock) -> Sequence[ElementRun]:
+        """The runs of a block as if its elements were one after another in row-major order."""
         in_memory = target.block._replace(offset=0, strides=row_major(target.block.shape))
-        return self.filled(tuple(self.runs([target._replace(block=in_memory)])), np.empty(target.nbytes, np.uint8))
+        return tuple(self.runs([target._replace(block=in_memory)]))
 
     def elements(self, action: Action, law: Law, start: int, stop: int) -> Bytes:
         """The bytes of the elements from number `start` to `stop` of the tensor that `action` fills by `law`."""
@@ -88,10 +95,10 @@ class Computer:
         numbers = LawRun(law, key, start * dtype.parts, stop * dtype.parts, dtype)
         return self.filled([ElementRun(numbers, action, 0, nbytes)], np.empty(nbytes, np.uint8))
 
-    def filled(self, runs: Sequence[ElementRun], out: Bytes) -> Bytes:
+    def filled(self, runs: Sequence[ElementRun], out: _Out) -> _Out:
         """`out`, filled with the bytes of `runs` of one device, one after another. They fit exactly."""
         if runs:
-            self._fill(self.engines[runs[0].action.device], runs, out)
+            self._fill(self.engines[runs[0].action.device], runs, cast("Bytes", out))
         return out
 
     def _fill(self, engine: Engine, runs: Sequence[ElementRun], out: Bytes) -> None:

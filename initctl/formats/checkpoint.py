@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from initctl.formats.optimizers.masters import Copies
 
 
+IN_MEMORY = "memory"
+"""The format of a model in memory."""
 STALE = "directory.stale"
 """The code of the warning about stale files. It is dropped if an option already answers it."""
 
@@ -70,6 +72,13 @@ class Checkpoint(Displayed, Location):
         return read_config(self.home) if self.files else None
 
     @property
+    def without_config(self) -> str:
+        """A clause for messages, if `config()` is None."""
+        if self.is_in_memory:
+            return "the model has no config of transformers"
+        return "there is no config.json beside the checkpoint"
+
+    @property
     def absolute(self) -> str:
         """The path that it was read by, independent of the working directory."""
         name = os.path.basename(self.path)
@@ -79,6 +88,10 @@ class Checkpoint(Displayed, Location):
     @property
     def is_safetensors(self) -> bool:
         return self.format.partition("-")[0] == SAFETENSORS
+
+    @property
+    def is_in_memory(self) -> bool:
+        return self.format == IN_MEMORY
 
     @property
     def is_distributed(self) -> bool:

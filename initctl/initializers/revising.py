@@ -33,9 +33,15 @@ FILE_MARK = "#"
 class Perturbed(RevisingLaw):
     """`scale · old + noise · N(0, 1)`; if `relative`, the noise is in units of the tensor's standard deviation."""
 
+    in_place: ClassVar[bool] = True
+
     scale: float
     noise: float = 0.0
     relative: bool = False
+
+    @property
+    def needs_whole(self) -> bool:
+        return self.relative and self.noise != 0
 
     @property
     def largest(self) -> float:
@@ -51,9 +57,15 @@ class Perturbed(RevisingLaw):
 class PartlyNormal(RevisingLaw):
     """`mean + std · N(0, 1)` with probability `p`, for each element independently, else the old value."""
 
+    in_place: ClassVar[bool] = True
+
     p: float
     mean: float
     std: float
+
+    @property
+    def needs_whole(self) -> bool:
+        return False
 
     @property
     def largest(self) -> float:
@@ -78,6 +90,10 @@ class CopiedTensor(RevisingLaw):
     def sources(self) -> tuple[Source, ...]:  # type: ignore[override]  # depends on the law's fields
         return (self.source,)
 
+    @property
+    def needs_whole(self) -> bool:
+        return self.source.checkpoint is None
+
     def prepared(self, _: Draws, old: Old) -> Same | EveryRow:
         source, row = old.other(self.source), self.row
         is_same = source.stored(0, 0).dtype == old.stored(0, 0).dtype
@@ -91,6 +107,8 @@ class CopiedTensor(RevisingLaw):
 @dataclass(frozen=True, slots=True)
 class MeanOfRows(RevisingLaw):
     """The mean of old rows `start` ≤ i < `stop`, in every row, plus `noise · N(0, 1)`."""
+
+    in_place: ClassVar[bool] = True
 
     start: int
     stop: int
@@ -119,6 +137,8 @@ class MeanOfRows(RevisingLaw):
 @dataclass(frozen=True, slots=True)
 class NormalLikeOld(RevisingLaw):
     """Normal values with the mean and the standard deviation of the old values, each rounded to float32."""
+
+    in_place: ClassVar[bool] = True
 
     def prepared(self, draws: Draws, old: Old) -> Law:
         import ml_dtypes

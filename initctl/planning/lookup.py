@@ -24,10 +24,7 @@ SIBLING = "sibling."
 exists.
 """
 _FILES = {CONFIG: "config.json", BASE: "the base model's config.json"}
-_NOT_THERE = {
-    CONFIG: "there is no config.json beside the checkpoint; ",
-    BASE: "no base model is given: name its config.json with --base-config, or ",
-}
+_NO_BASE = "no base model is given: name its config.json with --base-config, or "
 
 
 @dataclass
@@ -90,7 +87,7 @@ class Lookup:
         """Why `key` has no value, as the beginning of a sentence that goes on with what to write."""
         config = self.around.configs[table]
         if config is None:
-            return _NOT_THERE[table]
+            return f"{self.around.checkpoint.without_config}; " if table == CONFIG else _NO_BASE
         other = nearest(key, [name for name, _ in dotted(config)])
         return f"{_FILES[table]} has no {key}; " + (f"did you mean {shown(other[0])}? If not, " if other else "")
 

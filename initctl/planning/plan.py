@@ -106,12 +106,15 @@ class Plan(Displayed):
         """Write the plan to the file `path`. `initctl.load_plan` loads it, for exactly this checkpoint.
 
         The file appears in one step. It replaces a plan or an empty file, and any other file only with `overwrite`.
-        Raises `ConflictError` if another file is there, `UsageError` if `path` is a file of the checkpoint,
-        `StorageError`, and `UncertainError`.
+        Raises `ConflictError` if another file is there, `UsageError` if `path` is a file of the checkpoint or the plan
+        is for a model in memory, `StorageError`, and `UncertainError`.
         """
         from initctl.commit.places import check_parent
         from initctl.commit.staging import write_file
 
+        if self.checkpoint.is_in_memory:
+            fault = f"the plan is for a model in memory ({shown(self.checkpoint.path)}), and cannot be saved"
+            raise UsageError(Problem("plan.memory", fault, "save plan.recipe(), the rules, instead"))
         path = os.fspath(path)
         tables = (self.checkpoint, *other_checkpoints(self.actions).values())
         if os.path.exists(path) and any(table.holds(path) for table in tables):

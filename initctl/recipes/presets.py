@@ -19,6 +19,7 @@ KINDS = ("model_type", "_class_name")
 """The keys of config.json that say what kind of model it is: of transformers, and of diffusers."""
 _FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "presets")
 _SUFFIX = ".toml"
+_WITHOUT = "there is no config.json beside the checkpoint"
 
 
 class Preset(NamedTuple):
@@ -65,11 +66,13 @@ def _meant(name: str) -> str:
     return did_you_mean(name, [*preset_names(), AUTO], n=2) or "`initctl presets` lists them"
 
 
-def preset_for(config: Mapping[str, Any] | None) -> Preset:
-    """The preset for a model with this `config.json`. Raises `UsageError` if `config` is None or no preset fits."""
+def preset_for(config: Mapping[str, Any] | None, without: str = _WITHOUT) -> Preset:
+    """The preset for a model with this `config.json`. Raises `UsageError` if no preset fits, or, with the reason that
+    `without` gives, if `config` is None.
+    """
     key, kind = model_kind(config)
     if config is None:
-        fault = "there is no config.json beside the checkpoint"
+        fault = without
     elif kind is None:
         fault = f"config.json has no {key}"
     elif fitting := _fitting(kind):

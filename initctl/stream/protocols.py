@@ -96,6 +96,13 @@ class RevisingLaw(ABC):
     sources: tuple[Source, ...] = ()
     whole: ClassVar[bool] = False
     """Whether it applies only to whole tensors, not to some rows."""
+    in_place: ClassVar[bool] = False
+    """Whether the prepared law needs, for an element, no old value but the one at its place."""
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether it needs old values that a process with a part of the tensor may not have."""
+        return True
 
     @property
     def largest(self) -> float:

@@ -34,6 +34,7 @@ TOPICS = (
     "reports",
     "pipelines",
     "python",
+    "models",
     "plugins",
     "security",
     "performance",

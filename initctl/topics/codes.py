@@ -57,6 +57,7 @@ _EXPLAINED = {
     "suggest": ("suggest.",),
     "verify": ("verify.",),
     "doctor": ("usage.checks",),
+    "models": ("live.", "plan.memory", "usage.missing", "usage.only"),
     "pipelines": ("plan.numbers", "plan.recipe", "plan.table"),
     "plugins": ("format.", "initializer.plugin", "initializer.taken"),
     "security": ("torch.runs_code", "torch.unknown_calls"),

@@ -191,6 +191,25 @@ def _inside(name: str, work: str, against: str, limit: float) -> Row:
     return row
 
 
+def _live(dtype: str) -> Row:
+    def row(bench: Bench) -> Result:
+        work = f"`init_` of 100 M parameters, {dtype}, 1 thread"
+        return Result(work, "a loop of `nn.init.normal_`", *_compared_live(bench, dtype)[:2], 0.33)
+
+    return row
+
+
+def live_memory(bench: Bench) -> Result:
+    grown = _compared_live(bench, "float32")[2]
+    return Result("memory beside the model, `init_` of 100 M parameters", "", [grown], [], 20, "MB")
+
+
+def _compared_live(bench: Bench, dtype: str) -> tuple[list[float], list[float], float]:
+    command = [PYTHON, "-m", "tests.bench.live", dtype, str(bench.runs)]
+    ours, theirs, grown = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return ours, theirs, grown
+
+
 ROWS: dict[str, Row] = {
     "all": _beside_copying(ALL, "every weight of {}", 1.0),
     "zeros": _beside_copying(ZEROS, "every weight of {}, zeros", 0.8),
@@ -209,6 +228,9 @@ ROWS: dict[str, Row] = {
     "trunc": _inside("trunc_normal", "67 M normals cut at ±2 std", "`nn.init.trunc_normal_`", 0.05),
     "sparse": _inside("sparse", "sparse, 8192 × 8192", "`nn.init.sparse_`", 0.2),
     "orthogonal": _inside("orthogonal", "orthogonal, 4096 × 4096", "`nn.init.orthogonal_`", 0.9),
+    "live-float32": _live("float32"),
+    "live-bfloat16": _live("bfloat16"),
+    "live-memory": live_memory,
     "verify": verify_and_apply,
     "stats": stats_and_reading,
     "diff-equal": _diff("diff of {}, equal", 1.0, seed=0),

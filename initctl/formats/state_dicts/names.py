@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,17 @@ def wrapper_prefix(names: Collection[str]) -> str:
             break
         length += len(found)
     return next(iter(names), "")[:length]
+
+
+def bare_name(name: str, known: Container[str]) -> str:
+    """`name` without prefixes of wrappers, if one of the `known` names is left; else `name` itself."""
+    bare = name
+    while bare not in known:
+        prefix = next(filter(bare.startswith, WRAPPER_PREFIXES), None)
+        if prefix is None:
+            return name
+        bare = bare.removeprefix(prefix)
+    return bare
 
 
 def _all_continue(names: Collection[str], wrapper: str, at: int) -> bool:

@@ -65,8 +65,7 @@ def rooted(entries: Sequence[Entry], root: str | None, path: str, left_out: Coll
         raise _no_root(root, entries, path)
     names = {tensor.name for tensor in inside}
     outside = [entry.tensor for entry in entries if entry.tensor.name not in names]
-    named = relative_names(without_prefix(tensor, prefix) for tensor in inside)
-    reached = with_ties(with_sure_aliases(_told_apart(named)))
+    reached = named_apart(relative_names(without_prefix(tensor, prefix) for tensor in inside))
     others = candidates[1:]
     if chosen and root is None:
         others = list(dict.fromkeys([*others, *_twins(reached, (e for e in eligible if e.tensor.name not in names))]))
@@ -112,8 +111,12 @@ def _known_keys(paths: Iterable[Keys], depth: int) -> list[str]:
     return [key for key in KEYS if key in found]
 
 
+def named_apart(tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """`tensors` of a state dict with their ties; those that no rule can name are marked as unwritable."""
+    return with_ties(with_sure_aliases(_told_apart(tuple(tensors))))
+
+
 def _told_apart(tensors: Sequence[TensorSpec]) -> list[TensorSpec]:
-    """`tensors`; those that no rule can name are marked as unwritable."""
     often = Counter(tensor.name for tensor in tensors)
     closed = {name: reason for name in often if (reason := _unnameable(name, often))}
     return [replace(t, unwritable=t.unwritable or closed[t.name]) if t.name in closed else t for t in tensors]

@@ -7,7 +7,7 @@ correctly rounded; computed in float64 and rounded to float32, it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from queue import LifoQueue
@@ -105,8 +105,9 @@ class TorchEngine(Engine):
     """Computes random laws on floating-point tensors on `device`, everything else with the engine `host`.
 
     A few threads at a time have a stream on the device, and results are copied through page-locked buffers: while one
-    thread writes, the device computes for another. Raises `UsageError` if torch does not know the device, and
-    `StorageError` if it is missing or does not compute the reference's bits.
+    thread writes, the device computes for another. Random values that are filled into a tensor on the device do not
+    leave it. Raises `UsageError` if torch does not know the device, and `StorageError` if it is missing or does not
+    compute the reference's bits.
     """
 
     def __init__(self, device: str, host: Engine) -> None:
@@ -128,13 +129,18 @@ class TorchEngine(Engine):
         with device_errors(self.name):
             return torch.empty(_PART, dtype=torch.uint8, pin_memory=self.device.type == "cuda").numpy()
 
-    def fill_run(self, run: LawRun, out: Bytes) -> None:
+    def fill(self, runs: Sequence[LawRun], out: Bytes | Tensor) -> None:
+        """As for other engines; `out` may also be a vector of bytes on the device."""
+        super().fill(runs, cast("Bytes", out))
+
+    def fill_run(self, run: LawRun, out: Bytes | Tensor) -> None:
         law, key, start, stop, dtype = run
         if type(law) not in _RANDOM or not dtype.is_floating:
-            self.host.fill([run], out)
+            self._fill_by_host(run, out)
             return
         with device_errors(self.name), self._stream():
-            kind, result = getattr(torch, dtype.numpy.name), torch.from_numpy(out)
+            kind = getattr(torch, dtype.numpy.name)
+            result = out if isinstance(out, torch.Tensor) else torch.from_numpy(out)
             draws = TorchDraws(key, device=self.device)
             for first in range(start, stop, _AT_ONCE):
                 last = min(first + _AT_ONCE, stop)
@@ -143,6 +149,15 @@ class TorchEngine(Engine):
                 part.copy_(stored, non_blocking=self.device.type == "cuda")
             if self.device.type == "cuda":
                 torch.cuda.current_stream().synchronize()
+
+    def _fill_by_host(self, run: LawRun, out: Bytes | Tensor) -> None:
+        if not isinstance(out, torch.Tensor):
+            self.host.fill([run], out)
+            return
+        content = np.empty(run.nbytes, np.uint8)
+        self.host.fill([run], content)
+        with device_errors(self.name):
+            out.copy_(torch.from_numpy(content))
 
     @contextmanager
     def _stream(self) -> Iterator[None]:
