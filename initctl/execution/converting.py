@@ -42,11 +42,10 @@ def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[s
     names = {name: checkpoint.named(name) for name in spread}
     contents = {names[name]: _content(plan, form, names[name], shard) for name, shard in spread.items()}
     if len(spread) > 1:
-        index = shards.index_of(spread)
-        layout = Layout([(0, index)], {}, len(index))
-        contents[checkpoint.named(naming.index)] = Content(layout, _mode(checkpoint))
+        contents[checkpoint.named(naming.index)] = _file(shards.index_of(spread), checkpoint)
     if checkpoint.new_config is not None:
         contents[checkpoint.named(CONFIG)] = _config(checkpoint)
+    contents |= {checkpoint.named(name): _file(data, checkpoint) for name, data in checkpoint.new_files.items()}
     new = {*contents, *dropped}
     others = [file for file in checkpoint.side_files if file.name not in new]
     contents |= {file.name: Content.rewritten(FilledFile.of(file, ())) for file in others}
@@ -107,18 +106,24 @@ def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpe
     if layout.size >= _LARGEST_FILE:
         place = shown(max(tensors, key=lambda tensor: tensor.nbytes).name)
         raise FitError(Problem("convert.unfit", f"tensor {place}: is too large for one file"))
-    offsets = layout.offsets
+    offsets, values = layout.offsets, plan.checkpoint.values
+    known = [(offsets[tensor.name], values[tensor.name]) for tensor in tensors if tensor.name in values]
     places = {tensor.value_name: offsets[tensor.name] for tensor in tensors}
     filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.value_name in places]
     targets = [_target(action, places[action.tensor.value_name]) for action in filled]
     kept = [(k.part, offsets[k.tensor.name]) for k in plan.kept if k.part.numel and k.tensor.name in offsets]
-    return Content(layout, _mode(plan.checkpoint), targets, moved=kept)
+    return Content(layout._replace(parts=[*layout.parts, *known]), _mode(plan.checkpoint), targets, moved=kept)
 
 
 def _config(checkpoint: Checkpoint) -> Content:
     """The file `config.json` with the new content, as transformers writes it."""
-    text = (json.dumps(checkpoint.new_config, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    return Content(Layout([(0, text)], {}, len(text)), _mode(checkpoint))
+    text = json.dumps(checkpoint.new_config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return _file(text.encode(), checkpoint)
+
+
+def _file(data: bytes, checkpoint: Checkpoint) -> Content:
+    """A file of these bytes."""
+    return Content(Layout([(0, data)], {}, len(data)), _mode(checkpoint))
 
 
 def _mode(checkpoint: Checkpoint) -> int:
