@@ -8,6 +8,7 @@
 
     plan, load_plan         what would be done to a checkpoint, tensor by tensor
     apply                   do it
+    new                     the same for a checkpoint that is not there yet
     verify, load_manifest   whether a checkpoint holds what a plan, or a report, says
     inspect, stats, diff    what checkpoints hold
     changes                 what a plan changes, in numbers
@@ -21,7 +22,20 @@ Every error is an `InitctlError`, every warning an `InitctlWarning`. `initctl he
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from initctl.api import apply, changes, diff, doctor, inspect, load_manifest, load_plan, plan, stats, suggest, verify
+from initctl.api import (
+    apply,
+    changes,
+    diff,
+    doctor,
+    inspect,
+    load_manifest,
+    load_plan,
+    new,
+    plan,
+    stats,
+    suggest,
+    verify,
+)
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -39,6 +53,7 @@ from initctl.version import __version__
 if TYPE_CHECKING:
     from initctl.applied import Applied
     from initctl.audit import Verification
+    from initctl.creating import Created
     from initctl.diagnosing import Diagnosis
     from initctl.differences import Differences
     from initctl.manifest import Changes, Manifest
@@ -50,6 +65,7 @@ __all__ = [
     "Applied",
     "Changes",
     "ConflictError",
+    "Created",
     "Diagnosis",
     "Differences",
     "FitError",
@@ -74,6 +90,7 @@ __all__ = [
     "inspect",
     "load_manifest",
     "load_plan",
+    "new",
     "plan",
     "stats",
     "suggest",
@@ -85,6 +102,7 @@ _RESULTS = {
     "Diagnosis": "initctl.diagnosing",
     "Differences": "initctl.differences",
     "Changes": "initctl.manifest",
+    "Created": "initctl.creating",
     "Manifest": "initctl.manifest",
     "Plan": "initctl.planning",
     "Statistics": "initctl.statistics",

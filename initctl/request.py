@@ -32,23 +32,28 @@ _MOST_PROPOSALS = 20
 """The most unused variables that get a proposal: similarity is slow to compute."""
 
 
-class Asked(TypedDict, total=False):
-    """Keyword arguments that `initctl.plan` (which describes them), `initctl.apply` and `initctl.verify` share."""
+class AskedRules(TypedDict, total=False):
+    """Keyword arguments about rules that `initctl.new` shares with `initctl.plan`, which describes them."""
 
     rules: Iterable[str]
     recipes: Iterable[Path]
     preset: str | None
-    root: str | None
-    component: str | None
     seed: int | None
     allow_unused: bool
+    base_config: Path | None
+    device: str
+    rng: str
+
+
+class Asked(AskedRules, total=False):
+    """Keyword arguments that `initctl.plan` (which describes them), `initctl.apply` and `initctl.verify` share."""
+
+    root: str | None
+    component: str | None
     require_all: bool
     allow_partial: bool
     reset_optimizer: bool
     buffers: Iterable[str]
-    base_config: Path | None
-    device: str
-    rng: str
 
 
 class Request(NamedTuple):

@@ -109,8 +109,10 @@ class Checkpoint(Displayed, Location):
 
     @property
     def side_files(self) -> tuple[CheckpointFile, ...]:
-        """The other files that a conversion copies: all but the one that says where tensors are."""
-        return tuple(file for file in self.other_files if file.name != self.described_by)
+        """The other files that a conversion copies: all but the one that says where tensors are, and those that are
+        written anew.
+        """
+        return tuple(f for f in self.other_files if f.name != self.described_by and f.name not in self.new_files)
 
     @property
     def by_name(self) -> dict[str, TensorSpec]:

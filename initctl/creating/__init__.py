@@ -1,0 +1,19 @@
+"""A checkpoint that was not there: a table without values, from one of three sources, which rules then fill.
+
+creating.py         the whole way: a source, a plan, the files
+options.py          what a caller asked for
+template.py         a table to fill, and what goes along with it
+from_checkpoint.py  the table of another checkpoint
+from_table.py       the table that `inspect --json` writes
+from_config.py      the table of the model that a config.json describes
+models.py           such a model, as transformers builds it without memory for its weights
+buffers.py          what such a model computes itself, and does not learn
+settings.py         other values for fields of the configuration
+created.py          the result
+"""
+
+from initctl.creating.created import Created
+from initctl.creating.creating import create
+from initctl.creating.options import NewOptions
+
+__all__ = ["Created", "NewOptions", "create"]
