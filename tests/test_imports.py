@@ -26,7 +26,7 @@ LAYERS = (
     {"cli"},
     {"demo", "installation"},
     {"__init__", "api"},
-    {"page", "output_options"},
+    {"page", "output_options", "creating"},
     {"applied"},
     {"request"},
     {"manifest", "diagnosing"},

@@ -176,13 +176,13 @@ def _part_class(declared: Any, inner: object) -> Any:  # noqa: ANN401
 def _built(kind: Kind, fields: dict[str, Any], dtype: str | None) -> Model:
     import torch
     from transformers.core_model_loading import revert_weight_conversion
-    from transformers.modeling_utils import remove_tied_weights_from_state_dict
+    from transformers.modeling_utils import local_torch_dtype, remove_tied_weights_from_state_dict
 
     config = kind.config_class.from_dict(kind.config_class._decode_special_floats(fields))  # noqa: SLF001 - infinities
-    chosen = getattr(torch, dtype) if dtype else config.dtype or torch.float32
+    chosen = {"dtype": getattr(torch, dtype)} if dtype else {}
     model_class = _model_class(config, fields.get("architectures"), kind.path)
-    with torch.device("meta"):
-        model = model_class._from_config(config, dtype=chosen, attn_implementation="eager")  # noqa: SLF001
+    with torch.device("meta"), local_torch_dtype(torch.float32, model_class.__name__):
+        model = model_class._from_config(config, attn_implementation="eager", **chosen)  # noqa: SLF001
     compute_buffers(model)
     state = model.state_dict()
     for name in model._keys_to_ignore_on_save or ():  # noqa: SLF001 - as save_pretrained does
