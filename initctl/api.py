@@ -210,8 +210,8 @@ def new(
         settings: other values for fields of the configuration, by dotted keys, such as `{"hidden_size": 64}`.
         root: for `like`, as for `initctl.plan`.
         dtype: the dtype of floating-point tensors, such as `bfloat16`; by default that of the source.
-        max_shard_size: the most bytes of tensors in one file of a directory; by default `5GB`, and for `like` the same
-            files as there.
+        max_shard_size: the most bytes of tensors in one file of a directory; by default `5GB`, but with `like` the
+            files stay the same.
         overwrite: as for `initctl.apply`.
         dry_run: plan, and write nothing.
         threads, on_event: as for `initctl.apply`.

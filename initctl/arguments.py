@@ -43,7 +43,7 @@ ARGUMENTS = {
     "-r": "rules",
     "give each its own -r": "put a comma between them",
     "initctl apply --report": "Manifest.save",
-    "`initctl inspect CHECKPOINT --json` writes such a table": "json.dump(initctl.inspect(CHECKPOINT).to_json(), …)",
+    "`initctl inspect CHECKPOINT --json` writes such a table": "initctl.inspect(CHECKPOINT).to_json() is such a table",
     "initctl plan --save": "Plan.save",
     "initctl verify --report": "initctl.load_manifest",
     "max-shard-size:": "max_shard_size:",

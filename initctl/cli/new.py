@@ -38,7 +38,7 @@ class SourceOptions:
         "--set",
         metavar="KEY=VALUE",
         rich_help_panel=panels.SOURCE,
-        help="With --config: another value for a field, such as hidden_size=64,num_hidden_layers=2. Repeatable.",
+        help="With --config: other values for fields, as in hidden_size=64,num_layers=2. Repeatable.",
     )
     dtype: str | None = _source("--dtype", "DTYPE", "The dtype of floating-point tensors, such as bfloat16.")
     root: str | None = ROOT
@@ -62,7 +62,7 @@ class TargetOptions:
         "--max-shard-size",
         metavar="SIZE",
         rich_help_panel=panels.OUTPUT,
-        show_default="5GB, or the shards of --like",
+        show_default="5GB",
         help="In a directory, write files of at most SIZE, such as 500MB.",
     )
     dry_run: bool = flag("--dry-run", panel=panels.OUTPUT, text="Show what would be written, and write nothing.")

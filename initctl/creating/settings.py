@@ -30,7 +30,7 @@ def fields_in(text: str) -> Iterator[tuple[str, Any]]:
     while rest:
         key, equals, after = rest.partition("=")
         if not equals or not key.strip():
-            raise UsageError(Problem(_CODE, f"set: {shown(rest)} is not KEY=VALUE", _WRITE))
+            raise UsageError(Problem(_CODE, f"{shown(rest)} is not KEY=VALUE", _WRITE))
         value, rest = _value(after)
         yield key.strip(), value
 
@@ -70,7 +70,7 @@ def with_settings(
 def _checked(settings: Mapping[str, Any], known: Collection[str]) -> Mapping[str, Any]:
     for key in settings:
         if key not in known:
-            raise UsageError(Problem(_CODE, f"set: the configuration has no field {shown(key)}", _meant(key, known)))
+            raise UsageError(Problem(_CODE, f"the configuration has no field {shown(key)}", _meant(key, known)))
     return settings
 
 
@@ -88,7 +88,7 @@ def _set(found: dict[str, Any], old: Mapping[str, Any], key: str, value: object,
         found = found.setdefault(part, {})
         before = before.get(part) if isinstance(before, dict) else None
         if not isinstance(found, dict):
-            raise UsageError(Problem(_CODE, f"set: {shown(key)}: {shown(part)} has no fields", None))
+            raise UsageError(Problem(_CODE, f"{shown(key)}: {shown(part)} has no fields"))
     prefix = key.removesuffix(last)
     was = before.get(last) if isinstance(before, dict) else None
     if type(was) is int and type(value) is int and "layer" in last:

@@ -39,7 +39,6 @@ _EXPLAINED = {
         "config.refused",
         "config.transformers",
         "new.",
-        "table.",
         "usage.dtype",
         "usage.set",
     ),
