@@ -23,14 +23,15 @@ def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
     """Whether a conversion of `source` can give the kind of `result`.
 
     Any other format can be converted to safetensors or to one file of torch.save, and safetensors to other shards. But
-    a checkpoint with optimizer files beside its weights cannot be converted. What had no files is converted.
+    a checkpoint with optimizer files beside its weights cannot be converted. What had no files, or no
+    values, is converted.
     """
     is_directory = source.is_directory or result.is_directory
     is_other = source.is_safetensors or source.read_only is not None
     if source.beside:
         return False
     if result.is_safetensors:
-        return not source.files or not source.is_safetensors or is_directory
+        return not source.files or source.incomplete or not source.is_safetensors or is_directory
     return result.format == TORCH.name and not result.is_directory and (is_other or is_directory)
 
 

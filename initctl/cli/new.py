@@ -38,7 +38,7 @@ class SourceOptions:
         "--set",
         metavar="KEY=VALUE",
         rich_help_panel=panels.SOURCE,
-        help="With --config: other values for fields, as in hidden_size=64,num_layers=2. Repeatable.",
+        help="With --config: other values for fields, as in hidden_size=64,n_layer=2. Repeatable.",
     )
     dtype: str | None = _source("--dtype", "DTYPE", "The dtype of floating-point tensors, such as bfloat16.")
     root: str | None = ROOT

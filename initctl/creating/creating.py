@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from initctl.execution import Conversion
     from initctl.planning import Plan
 
+_OF_OPTIMIZERS = "optimizer."
+"""The beginning of codes of warnings about optimizers. A new checkpoint goes without them."""
+
 
 def create(
     options: NewOptions,
@@ -64,7 +67,8 @@ def _planned(request: Request, asked: Mapping[str, Any], template: Template, *, 
     # A table in which nothing has a value reports by itself what no rule fills.
     strict = replace(request.options, require_all=not checkpoint.incomplete, allow_partial=True)
     made = request._replace(options=strict).plan(checkpoint)
-    return replace(made, warnings=(*template.warnings, *made.warnings))
+    warnings = (warning for warning in made.warnings if not warning.code.startswith(_OF_OPTIMIZERS))
+    return replace(made, warnings=(*template.warnings, *warnings))
 
 
 def _names(plan: Plan, conversion: Conversion | None, output: str) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def from_config(path: str, settings: Mapping[str, Any], *, dtype: DType | None) 
     read = _read(file, path)
     kind = kind_of(read, file)
     fields = with_settings(read, settings, kind.known(read), kind.canonical) if settings else dict(read)
-    model = kind.build(fields, dtype.name if dtype else None)
+    model = kind.build(fields, dtype.name if dtype else None, is_changed=bool(settings))
     place = os.path.realpath(path)
     checkpoint = Checkpoint(
         path=path,

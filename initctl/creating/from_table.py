@@ -71,7 +71,7 @@ class _Table:
         self.data: Mapping[str, Any] = document["data"] if is_envelope else document
 
     def read(self) -> tuple[list[TensorSpec], Mapping[str, Mapping[str, str]]]:
-        """The tensors, without values, and the metadata of each file. Raises `Malformed`."""
+        """The tensors, without values, and the metadata of each file of safetensors. Raises `Malformed`."""
         entries = self.data.get("tensors")
         if not isinstance(entries, list):
             raise Malformed('there is no list "tensors"')
@@ -89,7 +89,8 @@ class _Table:
         metadata = self.data.get("metadata", {})
         if not isinstance(metadata, dict) or not all(map(_is_text, metadata.values())):
             raise Malformed('"metadata" must give texts by name, for each file')
-        return metadata
+        form = self.data.get("format", SAFETENSORS)
+        return metadata if isinstance(form, str) and form.startswith(SAFETENSORS) else {}
 
 
 def _is_text(entries: object) -> bool:

@@ -27,6 +27,7 @@ _IMPLEMENTATIONS = ("attn_implementation", "experts_implementation")
 """Fields that choose kernels, which transformers may load from the hub. The table does not depend on them."""
 _FOREIGN = ("auto_map", QUANTIZATION)
 """Fields that do not hold of the new checkpoint: code beside the original, and how its weights are packed."""
+_OTHERS = "other fields may have to change, too: add them to --set"
 _LONGEST_REASON = 400
 _ARCHITECTURES = 'architectures=["BertForMaskedLM"]'
 
@@ -57,12 +58,12 @@ class Kind(NamedTuple):
             found = getattr(found, "sub_configs", {}).get(part)
         return ".".join((*above, getattr(found, "attribute_map", {}).get(last, last)))
 
-    def build(self, config: Mapping[str, Any], dtype: str | None) -> Model:
+    def build(self, config: Mapping[str, Any], dtype: str | None, *, is_changed: bool) -> Model:
         """The model of `config`, in `dtype` or else the one that the configuration names.
 
-        Raises `InputError` if transformers refuses the configuration.
+        Raises `InputError` if transformers refuses the configuration; `is_changed` says that fields were set.
         """
-        with _quiet_and_offline(), _refusing(self.path):
+        with _quiet_and_offline(), _refusing(self.path, _OTHERS if is_changed else None):
             return _built(self, _cleaned(config), dtype)
 
 
@@ -103,15 +104,15 @@ def _refused(path: str, fault: str, hint: str | None = None) -> InputError:
 
 
 @contextmanager
-def _refusing(path: str) -> Iterator[None]:
+def _refusing(path: str, hint: str | None) -> Iterator[None]:
     """Turn whatever transformers raises into an `InputError` of one line."""
     try:
         yield
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
-        raise _refused(path, f"transformers cannot build this model: {escape(reason)}") from error
+        reason = " ".join(str(error).split())[:_LONGEST_REASON].rstrip(".") or type(error).__name__
+        raise _refused(path, f"transformers cannot build this model: {escape(reason)}", hint) from error
 
 
 @contextmanager

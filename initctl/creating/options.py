@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from initctl.creating.template import Template
 
 _ENDING = ".safetensors"
-_SOURCES = "--like CHECKPOINT, --config config.json or --table FILE.json"
+_SOURCES = "--like, --config or --table"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

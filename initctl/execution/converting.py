@@ -16,7 +16,7 @@ from initctl.formats.directories import shards
 from initctl.formats.file_formats import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
 from initctl.formats.state_dicts.ties import FORMAT
-from initctl.formats.writing.formats import Format, Layout
+from initctl.formats.writing.formats import Format, Layout, Part
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
@@ -106,13 +106,19 @@ def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpe
     if layout.size >= _LARGEST_FILE:
         place = shown(max(tensors, key=lambda tensor: tensor.nbytes).name)
         raise FitError(Problem("convert.unfit", f"tensor {place}: is too large for one file"))
-    offsets, values = layout.offsets, plan.checkpoint.values
-    known = [(offsets[tensor.name], values[tensor.name]) for tensor in tensors if tensor.name in values]
+    offsets = layout.offsets
     places = {tensor.value_name: offsets[tensor.name] for tensor in tensors}
     filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.value_name in places]
     targets = [_target(action, places[action.tensor.value_name]) for action in filled]
     kept = [(k.part, offsets[k.tensor.name]) for k in plan.kept if k.part.numel and k.tensor.name in offsets]
+    known = [_known(part, begin, plan.checkpoint) for part, begin in kept if part.tensor.name in plan.checkpoint.values]
     return Content(layout._replace(parts=[*layout.parts, *known]), _mode(plan.checkpoint), targets, moved=kept)
+
+
+def _known(part: TensorPart, begin: int, checkpoint: Checkpoint) -> Part:
+    """The values of `part` that no file holds; its tensor begins at byte `begin`."""
+    first = TensorPart(part.tensor, (0, part.rows[0])).nbytes if part.rows else 0
+    return begin + first, checkpoint.values[part.tensor.name][first : first + part.nbytes]
 
 
 def _config(checkpoint: Checkpoint) -> Content:
