@@ -33,7 +33,7 @@ LAYERS = (
     {"execution", "audit", "statistics", "differences", "suggesting"},
     {"filling", "reading", "checksums", "selecting"},
     {"planning"},
-    {"recipes", "plugins"},
+    {"recipes", "plugins", "architecture"},
     {"initializers", "formats", "commit"},
     {"rules", "stream"},
     {"layout", "workers"},

@@ -99,7 +99,7 @@ def new(
 
     See: new, presets, rules
     """
-    from initctl.creating.settings import fields_in
+    from initctl.architecture.settings import fields_in
 
     started = time.monotonic()
     with out.events("writing") as said:

@@ -6,9 +6,6 @@ template.py         a table to fill, and what goes along with it
 from_checkpoint.py  the table of another checkpoint
 from_table.py       the table that `inspect --json` writes
 from_config.py      the table of the model that a config.json describes
-models.py           such a model, as transformers builds it without memory for its weights
-buffers.py          what such a model computes itself, and does not learn
-settings.py         other values for fields of the configuration
 created.py          the result
 """
 

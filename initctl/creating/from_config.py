@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from initctl.creating.models import kind_of, quantization_note
-from initctl.creating.settings import with_settings
+from initctl.architecture import Description, model_of
 from initctl.creating.template import Template
 from initctl.errors import InputError, Problem, shown
 from initctl.formats import Checkpoint
@@ -20,6 +19,8 @@ from initctl.formats.strict_json import parse_object
 if TYPE_CHECKING:
     from initctl.dtypes import DType
 
+_QUANTIZATION = "quantization_config"
+
 
 def from_config(path: str, settings: Mapping[str, Any], *, dtype: DType | None) -> Template:
     """The model of the `config.json` at `path`, a file or a directory with one, after `settings` of some fields.
@@ -30,9 +31,8 @@ def from_config(path: str, settings: Mapping[str, Any], *, dtype: DType | None) 
     is_directory = os.path.isdir(path)
     file = os.path.join(path, CONFIG) if is_directory else path
     read = _read(file, path)
-    kind = kind_of(read, file)
-    fields = with_settings(read, settings, kind.known(read), kind.canonical) if settings else dict(read)
-    model = kind.build(fields, dtype.name if dtype else None, is_changed=bool(settings))
+    name = dtype.name if dtype else None
+    model = model_of(Description(path=file, config=read, settings=settings, dtype=name))
     place = os.path.realpath(path)
     checkpoint = Checkpoint(
         path=path,
@@ -43,9 +43,9 @@ def from_config(path: str, settings: Mapping[str, Any], *, dtype: DType | None) 
         tensors=model.tensors,
         incomplete=True,
         values=model.values,
-        new_files=model.files,
+        new_files={name: text.encode() for name, text in model.files.items()},
     )
-    return Template.beside_files(checkpoint)._replace(warnings=tuple(quantization_note(read, file)))
+    return Template.beside_files(checkpoint)._replace(warnings=tuple(_quantized(read, file)))
 
 
 def _read(file: str, path: str) -> Mapping[str, Any]:
@@ -56,3 +56,12 @@ def _read(file: str, path: str) -> Mapping[str, Any]:
             raise InputError(Problem("config.missing", f"{shown(path)}: has no {CONFIG}", hint))
     with refusing(file, "config", "is not valid JSON", "mend it, or copy it from the model again"):
         return parse_object(read_small(file, LONGEST))
+
+
+def _quantized(config: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    """A warning if the weights of the original are quantized: those of the new model are not."""
+    if found := config.get(_QUANTIZATION):
+        method = found.get("quant_method") if isinstance(found, dict) else None
+        how = f" ({shown(method)})" if isinstance(method, str) else ""
+        message = f"{shown(path)}: {_QUANTIZATION}{how} is left out: the new weights are not quantized"
+        yield Problem("config.quantized", message)

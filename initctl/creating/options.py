@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,6 +53,10 @@ class NewOptions:
             raise UsageError(Problem("usage.root", "--root needs --like, whose file it looks into", "leave it out"))
         if self.dtype is not None:
             float_dtype(self.dtype)
+        try:
+            json.dumps(self.settings, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UsageError(Problem("usage.set", f"settings: cannot be written as JSON: {shown(error)}")) from None
 
     def template(self) -> Template:
         """The table to fill. Raises the errors of its source."""

@@ -60,7 +60,7 @@ def test_the_result_is_a_table_and_two_lines(net: Path, call: Call):
 def test_a_dry_run_says_what_would_be_written(llama: Path, call: Call):
     done = call("new", "--config", "llama", "-o", "out", "--dry-run")
     assert done.out.splitlines()[-2:] == [
-        "create 30 tensors (8,720 elements, 34.9 kB); seed 0",
+        "create 30 tensors (8,240 elements, 33.0 kB); seed 0",
         "would write out (3 files)",
     ]
     assert "preset llama: rule 1" in done.out
@@ -69,7 +69,12 @@ def test_a_dry_run_says_what_would_be_written(llama: Path, call: Call):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--like", "net.safetensors", *RULES), ("--table", "table.json", *RULES), ("--config", "llama"), ("--like", "no")],
+    [
+        ("--like", "net.safetensors", *RULES),
+        ("--table", "table.json", *RULES, "-r", "steps=zeros"),
+        ("--config", "llama"),
+        ("--like", "no", *RULES),
+    ],
 )
 @pytest.mark.parametrize("dry", [True, False])
 def test_every_document_fits_the_schema(net: Path, llama: Path, call: Call, arguments: tuple[str, ...], *, dry: bool):
@@ -126,7 +131,7 @@ def test_the_command_and_the_function_write_the_same(llama: Path, call: Call):
             "--no-clobber replaces none",
         ),
         (("net.safetensors", "-o", "out"), 2, "unexpected argument net.safetensors"),
-        (("--like", "net.safetensors", "-o", "out", "--root", "model", *RULES), 2, "no tensor is at model"),
+        (("--like", "net.safetensors", "-o", "out", "--root", "model", *RULES), 2, "there is no tensor under model"),
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing(
@@ -179,7 +184,7 @@ def test_other_names_for_the_command_lead_to_it(call: Call):
 
 
 def test_dtypes_are_completed(call: Call):
-    assert call("completion", "--line", "initctl new --dtype bf").out.split() == ["bfloat16"]
+    assert call("completion", "--line", "initctl new --dtype bf", "--word", "bf").out.split() == ["bfloat16"]
 
 
 def test_a_source_without_transformers_loads_none(folder: Path):

@@ -10,7 +10,7 @@ import transformers
 from safetensors.torch import load_file
 
 import initctl
-from initctl.creating.settings import fields_in
+from initctl.architecture.settings import fields_in
 from initctl.errors import InputError, UsageError
 from tests.presets.fresh import quiet
 

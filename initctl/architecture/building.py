@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from initctl.creating.buffers import compute_buffers, content
+from initctl.architecture.buffers import compute_buffers, content
+from initctl.architecture.model import Description, Model
+from initctl.architecture.settings import with_settings
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, StorageError, escape, shown
 from initctl.formats.config import CONFIG
@@ -20,30 +22,33 @@ from initctl.suggestions import did_you_mean
 from initctl.tensors import TensorSpec
 
 GENERATION = "generation_config.json"
-QUANTIZATION = "quantization_config"
 _EXTRA = "pip install 'initctl[transformers]'"
 _REFUSED = "config.refused"
 _IMPLEMENTATIONS = ("attn_implementation", "experts_implementation")
 """Fields that choose kernels, which transformers may load from the hub. The table does not depend on them."""
-_FOREIGN = ("auto_map", QUANTIZATION)
+_FOREIGN = ("auto_map", "quantization_config")
 """Fields that do not hold of the new checkpoint: code beside the original, and how its weights are packed."""
 _OTHERS = "other fields may have to change, too: add them to --set"
 _LONGEST_REASON = 400
 _ARCHITECTURES = 'architectures=["BertForMaskedLM"]'
 
 
-class Model(NamedTuple):
-    """The tensors that `save_pretrained` writes, the values of its buffers, and the files beside the weights."""
+def build(description: Description) -> Model:
+    """The model of `description`, in its dtype or else the one that the configuration names.
 
-    tensors: tuple[TensorSpec, ...]
-    values: Mapping[str, bytes]
-    files: Mapping[str, bytes]
+    Raises the errors of `model_of`.
+    """
+    path, config, settings = description.path, description.config, description.settings
+    with _quiet_and_offline():
+        kind = _Kind(_config_class(config, path))
+        fields = with_settings(config, settings, kind.known(config), kind.canonical) if settings else config
+        with _refusing(path, _OTHERS if settings else None):
+            return _built(kind.config_class, _cleaned(fields), description.dtype, path)
 
 
-class Kind(NamedTuple):
-    """The class of a configuration; messages call its file `path`."""
+class _Kind(NamedTuple):
+    """The class of a configuration."""
 
-    path: str
     config_class: Any
 
     def known(self, config: Mapping[str, Any]) -> set[str]:
@@ -57,23 +62,6 @@ class Kind(NamedTuple):
         for part in above:
             found = getattr(found, "sub_configs", {}).get(part)
         return ".".join((*above, getattr(found, "attribute_map", {}).get(last, last)))
-
-    def build(self, config: Mapping[str, Any], dtype: str | None, *, is_changed: bool) -> Model:
-        """The model of `config`, in `dtype` or else the one that the configuration names.
-
-        Raises `InputError` if transformers refuses the configuration; `is_changed` says that fields were set.
-        """
-        with _quiet_and_offline(), _refusing(self.path, _OTHERS if is_changed else None):
-            return _built(self, _cleaned(config), dtype)
-
-
-def kind_of(config: Mapping[str, Any], path: str) -> Kind:
-    """The kind of `config`, which was read from `path`.
-
-    Raises `InputError` if transformers does not know it, and `StorageError` if transformers is missing.
-    """
-    with _quiet_and_offline():
-        return Kind(path, _config_class(config, path))
 
 
 def _config_class(config: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - a class of transformers
@@ -174,14 +162,14 @@ def _part_class(declared: Any, inner: object) -> Any:  # noqa: ANN401
     return CONFIG_MAPPING[kind] if isinstance(kind, str) and kind in CONFIG_MAPPING else None
 
 
-def _built(kind: Kind, fields: dict[str, Any], dtype: str | None) -> Model:
+def _built(config_class: Any, fields: dict[str, Any], dtype: str | None, path: str) -> Model:  # noqa: ANN401
     import torch
     from transformers.core_model_loading import revert_weight_conversion
     from transformers.modeling_utils import local_torch_dtype, remove_tied_weights_from_state_dict
 
-    config = kind.config_class.from_dict(kind.config_class._decode_special_floats(fields))  # noqa: SLF001 - infinities
+    config = config_class.from_dict(config_class._decode_special_floats(fields))  # noqa: SLF001 - infinities
     chosen = {"dtype": getattr(torch, dtype)} if dtype else {}
-    model_class = _model_class(config, fields.get("architectures"), kind.path)
+    model_class = _model_class(config, fields.get("architectures"), path)
     with torch.device("meta"), local_torch_dtype(torch.float32, model_class.__name__):
         model = model_class._from_config(config, attn_implementation="eager", **chosen)  # noqa: SLF001
     compute_buffers(model)
@@ -196,9 +184,10 @@ def _built(kind: Kind, fields: dict[str, Any], dtype: str | None) -> Model:
 def _model_class(config: Any, architectures: Any, path: str) -> Any:  # noqa: ANN401
     """The class of the model: the one that `architectures` names, or else the one without a head."""
     import transformers
-    from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
     if not architectures:
+        from transformers.models.auto.modeling_auto import MODEL_MAPPING
+
         mapped: Any = MODEL_MAPPING[type(config)]
         return mapped[0] if isinstance(mapped, tuple) else mapped
     name = architectures[0]
@@ -215,19 +204,10 @@ def _specs(state: Mapping[str, Any]) -> Iterator[TensorSpec]:
         yield TensorSpec(name, BY_NAME[str(tensor.dtype).removeprefix("torch.")], tuple(tensor.shape), ())
 
 
-def _files(model: Any) -> Iterator[tuple[str, bytes]]:  # noqa: ANN401
+def _files(model: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
     """The files that `save_pretrained` writes beside the weights."""
     model.config.dtype = str(model.dtype).removeprefix("torch.")
     model.config.architectures = [type(model).__name__]
-    yield CONFIG, model.config.to_json_string().encode()
+    yield CONFIG, model.config.to_json_string()
     if model.can_generate():
-        yield GENERATION, model.generation_config.to_json_string().encode()
-
-
-def quantization_note(config: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """A warning if the weights of the original are quantized: those of the new model are not."""
-    if found := config.get(QUANTIZATION):
-        method = found.get("quant_method") if isinstance(found, dict) else None
-        how = f" ({shown(method)})" if isinstance(method, str) else ""
-        message = f"{shown(path)}: {QUANTIZATION}{how} is left out: the new weights are not quantized"
-        yield Problem("config.quantized", message)
+        yield GENERATION, model.generation_config.to_json_string()
