@@ -38,7 +38,7 @@ def model_of(description: Description) -> Model:
 
 
 def _by_child(description: Description) -> Model:
-    command = [sys.executable, "-P", "-c", _CHILD, json.dumps(sys.path)]
+    command = [sys.executable, "-Pc", _CHILD, json.dumps(sys.path)]
     request = json.dumps(asdict(description)).encode()
     run = subprocess.run(command, input=request, capture_output=True, check=False)  # noqa: S603 - this very program
     if run.returncode or not run.stdout:

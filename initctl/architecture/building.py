@@ -51,9 +51,9 @@ class _Kind(NamedTuple):
 
     config_class: Any
 
-    def known(self, config: Mapping[str, Any]) -> set[str]:
+    def known(self, config: Mapping[str, Any]) -> list[str]:
         """The dotted keys of all fields that `config`, and its parts, have or may have."""
-        return set(_fields(self.config_class, config))
+        return list(dict.fromkeys(_fields(self.config_class, config)))
 
     def canonical(self, key: str) -> str:
         """The name that the configuration has for the field `key`: some have several."""
@@ -141,13 +141,13 @@ def _fields(config_class: Any, config: Mapping[str, Any], prefix: str = "") -> I
 
     is_known = isinstance(config_class, type) and issubclass(config_class, PreTrainedConfig)
     own = {*(field.name for field in dataclasses.fields(config_class)), "num_labels"} if is_known else set()
-    names = {*own, *(config_class.attribute_map if is_known else ()), *config}
+    names = [*config, *sorted(own), *(config_class.attribute_map if is_known else ())]
     yield from (f"{prefix}{name}" for name in names)
     parts = dict(config_class.sub_configs) if is_known else {}
     for name, inner in config.items():
         if isinstance(inner, dict) or name in parts:
             yield from _fields(_part_class(parts.get(name), inner), inner or {}, f"{prefix}{name}.")
-    for name in parts.keys() - config.keys():
+    for name in sorted(parts.keys() - config.keys()):
         yield from _fields(parts[name], {}, f"{prefix}{name}.")
 
 

@@ -14,7 +14,6 @@ from initctl.creating.template import float_dtype
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.execution import Conversion
 from initctl.execution.output_format import FOREIGN, TEXTS, WRITABLE, ending, names_directory
-from initctl.formats.directories.shards import LARGEST, parse_size
 from initctl.formats.writing.safetensors import SAFETENSORS
 
 if TYPE_CHECKING:
@@ -83,6 +82,8 @@ class NewOptions:
             keeps_name = names_directory(self.output) and checkpoint.files[0].name.endswith(_ENDING)
             if is_directory == checkpoint.is_directory or (is_directory and keeps_name):
                 return None
+        from initctl.formats.directories.shards import LARGEST, parse_size
+
         size = LARGEST if self.max_shard_size is None else self.max_shard_size
         return Conversion(SAFETENSORS, parse_size(size) if is_directory else None)
 

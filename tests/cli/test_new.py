@@ -118,7 +118,11 @@ def test_the_command_and_the_function_write_the_same(llama: Path, call: Call):
         (("--like", "net.safetensors", "-o", "-", *RULES), 2, "initctl writes files, not to stdout"),
         (("--like", "net.safetensors", "-o", "out", "--set", "a=1", *RULES), 2, "needs --config"),
         (("--config", "llama", "-o", "out", "--set", "a"), 2, "a is not KEY=VALUE"),
-        (("--config", "llama", "-o", "out", "--set", "hidden=1"), 2, "no field hidden; did you mean hidden_size?"),
+        (
+            ("--config", "llama", "-o", "out", "--set", "hiden_size=1"),
+            2,
+            "hiden_size; did you mean hidden_size?",
+        ),
         (("--config", "llama", "-o", "out", "--set", "num_attention_heads=5"), 3, "transformers cannot build this"),
         (("--config", "llama", "-o", "out", "--dtype", "bf"), 2, "is not a floating-point dtype"),
         (("--config", "", "-o", "out"), 2, "--config is empty"),
