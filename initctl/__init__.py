@@ -8,6 +8,7 @@
 
     plan, load_plan         what would be done to a checkpoint, tensor by tensor
     apply                   do it
+    new                     the same for a checkpoint that is not there yet
     init_, param_init_fn    do it to a model in memory, in place; or to its modules, one by one
     verify, load_manifest   whether a checkpoint holds what a plan, or a report, says
     inspect, stats, diff    what checkpoints hold
@@ -31,6 +32,7 @@ from initctl.api import (
     inspect,
     load_manifest,
     load_plan,
+    new,
     param_init_fn,
     plan,
     stats,
@@ -54,6 +56,7 @@ from initctl.version import __version__
 if TYPE_CHECKING:
     from initctl.applied import Applied
     from initctl.audit import Verification
+    from initctl.creating import Created
     from initctl.diagnosing import Diagnosis
     from initctl.differences import Differences
     from initctl.manifest import Changes, Manifest
@@ -65,6 +68,7 @@ __all__ = [
     "Applied",
     "Changes",
     "ConflictError",
+    "Created",
     "Diagnosis",
     "Differences",
     "FitError",
@@ -90,6 +94,7 @@ __all__ = [
     "inspect",
     "load_manifest",
     "load_plan",
+    "new",
     "param_init_fn",
     "plan",
     "stats",
@@ -102,6 +107,7 @@ _RESULTS = {
     "Diagnosis": "initctl.diagnosing",
     "Differences": "initctl.differences",
     "Changes": "initctl.manifest",
+    "Created": "initctl.creating",
     "Manifest": "initctl.manifest",
     "Plan": "initctl.planning",
     "Statistics": "initctl.statistics",

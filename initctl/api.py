@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
-from initctl.argument_types import not_a_path, path_of, unknown
+from initctl.argument_types import check_text, mapping, not_a_path, path_of, unknown
 from initctl.errors import ConflictError, FitError, InitctlWarning, Problem, UsageError, listed, shown
 from initctl.events import Event
 from initctl.integers import counting
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from initctl.applied import Applied
     from initctl.audit import Verification
+    from initctl.creating import Created
     from initctl.diagnosing import Diagnosis
     from initctl.differences import Differences
     from initctl.execution import FormatChoice
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from initctl.manifest import Changes, Manifest
     from initctl.output_options import OutputOptions
     from initctl.planning import Plan
-    from initctl.request import Asked, AskedOfModel, Request
+    from initctl.request import Asked, AskedOfModel, AskedOfNew, Request
     from initctl.statistics import Statistics
     from initctl.suggesting import Suggestions
 
@@ -182,6 +183,82 @@ def apply(
             on_event(found)
 
     return options.write(made, choice, threads=threads, on_event=event)
+
+
+def new(
+    output: Path,
+    *,
+    like: Path | None = None,
+    table: Path | None = None,
+    config: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    root: str | None = None,
+    dtype: str | None = None,
+    max_shard_size: str | None = None,
+    overwrite: bool | None = None,
+    dry_run: bool = False,
+    threads: int | None = None,
+    on_event: Callable[[Plan | Event], None] | None = None,
+    **asked: Unpack[AskedOfNew],
+) -> Created:
+    """Write a checkpoint that was not there to `output`, in safetensors. Rules fill every tensor of a table.
+
+    The table comes from one of three sources. Memory does not grow with the size of the checkpoint.
+
+    Args:
+        output: a `.safetensors` file; or a directory, which also gets the files that belong to the source.
+        like: a checkpoint in any format, as for `initctl.plan`: its names, dtypes, shapes, shards, metadata and other
+            files. No weight is read. Integers, and tables that a model computes, are copied if no rule fills them.
+        table: a JSON file as `initctl inspect --json` writes it.
+        config: the `config.json` of a model of transformers, or a directory with one: the tensors that
+            `save_pretrained` would write. Needs the extra `initctl[transformers]`; no code beside the file is run.
+            Buffers have the values that the model computes. By default, the preset is `auto`; `rules` come after it.
+        settings: other values for fields of the configuration, by dotted keys, such as `{"hidden_size": 64}`.
+        root: for `like`, as for `initctl.plan`.
+        dtype: the dtype of floating-point tensors, such as `bfloat16`; by default that of the source.
+        max_shard_size: the most bytes of tensors in one file of a directory; by default `5GB`, but with `like` the
+            files stay the same.
+        overwrite: as for `initctl.apply`.
+        dry_run: plan, and write nothing.
+        threads, on_event: as for `initctl.apply`.
+        rules, recipes, preset, seed, allow_unused, device, rng: as for `initctl.plan`.
+
+    Raises:
+        UsageError: an argument is wrong, or the text of a rule or a recipe (`RuleError`).
+        InputError: the source cannot be read, or transformers refuses the configuration.
+        FitError: the rules do not fit the table, or leave a tensor without values.
+        StorageError: as for `initctl.apply`; and if transformers is missing.
+        ConflictError, UncertainError: as for `initctl.apply`.
+
+    Warns:
+        InitctlWarning: of what is probably not meant, before anything is written.
+    """
+    from initctl.creating import NewOptions, create
+    from initctl.request import AskedOfNew
+
+    for name in asked.keys() - AskedOfNew.__annotations__.keys():
+        raise unknown(name, AskedOfNew.__annotations__)
+    for name, text in {"root": root, "dtype": dtype, "max_shard_size": max_shard_size}.items():
+        check_text(name, text)
+    sources = {"like": like, "table": table, "config": config}
+    options = NewOptions(
+        output=path_of("output", output),
+        **{name: None if path is None else path_of(name, path) for name, path in sources.items()},
+        settings=mapping("settings", settings or {}),
+        root=root,
+        dtype=dtype,
+        max_shard_size=max_shard_size,
+        overwrite=overwrite,
+        dry_run=dry_run,
+    )
+
+    def event(found: Plan | Event) -> None:
+        if not isinstance(found, Event):
+            _warn(found.warnings)
+        if on_event:
+            on_event(found)
+
+    return create(options, asked, threads=counting("threads", threads), on_event=event)
 
 
 def init_(

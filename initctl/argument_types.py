@@ -61,6 +61,14 @@ def items(argument: str, given: Any) -> tuple[Any, ...]:  # noqa: ANN401 - whate
     return tuple(given)
 
 
+def mapping(argument: str, given: object) -> Mapping[str, Any]:
+    """The mapping that is `given`, with names as keys. Raises `TypeError` for anything else."""
+    if isinstance(given, Mapping) and all(isinstance(key, str) for key in given):
+        return given
+    kind = "has keys that are not strings" if isinstance(given, Mapping) else f"{_a(given)} is not a dict"
+    raise TypeError(f"{argument}: {kind}; write {argument}={{'hidden_size': 64}}")
+
+
 def check_texts(argument: str, texts: Iterable[object]) -> None:
     """Raise `TypeError` if one of them is not a string."""
     for number, text in enumerate(texts):

@@ -71,6 +71,9 @@ class TensorReader:
             return np.empty(0, np.uint8)
         nbytes = (stop - start) * width
         found = np.empty(nbytes, np.uint8) if out is None else out[:nbytes]
+        if (known := self.checkpoint.values.get(tensor.name)) is not None:
+            found[:] = np.frombuffer(known, np.uint8)[start * width : stop * width]
+            return found
         if tensor.is_in_order:
             (block,) = tensor.blocks
             with self.opened(block.file) as descriptor:

@@ -32,22 +32,33 @@ _MOST_PROPOSALS = 20
 """The most unused variables that get a proposal: similarity is slow to compute."""
 
 
-class AskedOfModel(TypedDict, total=False):
-    """Keyword arguments of `initctl.plan`, which describes them, that `initctl.init_` takes too."""
+class AskedRules(TypedDict, total=False):
+    """Keyword arguments of `initctl.plan`, which describes them, that all functions that take rules share."""
 
     rules: Iterable[str]
     recipes: Iterable[Path]
     preset: str | None
     seed: int | None
     allow_unused: bool
+    base_config: Path | None
+    rng: str
+
+
+class AskedOfNew(AskedRules, total=False):
+    """Those of `initctl.new`."""
+
+    device: str
+
+
+class AskedOfModel(AskedRules, total=False):
+    """Those of `initctl.init_`."""
+
     require_all: bool
     allow_partial: bool
-    rng: str
-    base_config: Path | None
 
 
 class Asked(AskedOfModel, total=False):
-    """Keyword arguments that `initctl.plan` (which describes them), `initctl.apply` and `initctl.verify` share."""
+    """Those of `initctl.plan`, `initctl.apply` and `initctl.verify`."""
 
     root: str | None
     component: str | None

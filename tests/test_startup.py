@@ -59,6 +59,7 @@ def test_listing_presets_and_reading_rules_imports_nothing_heavy(tmp_path):
         ("suggest net.safetensors", 0, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("plan net.safetensors -r *=nrmal", 2, {*NEVER, *DRAWS, *ENGINES, *WRITES}),
         ("apply net.safetensors -o out.safetensors -r *=ones -r fc.weight=orthogonal", 0, {*NEVER, *DRAWS, *OTHERS}),
+        ("new --like net.safetensors -o out.safetensors -r *=ones", 0, {*NEVER, *DRAWS, *OTHERS}),
         ("verify net.safetensors -r *.bias=zeros", 0, {*NEVER, *DRAWS}),
         ("diff net.safetensors net.safetensors", 0, {*NEVER, *DRAWS, "ml_dtypes", "initctl.planning"}),
         ("doctor net.safetensors", 0, {*NEVER, *DRAWS}),

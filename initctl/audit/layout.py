@@ -23,14 +23,15 @@ def may_be_converted(source: Checkpoint, result: Checkpoint) -> bool:
     """Whether a conversion of `source` can give the kind of `result`.
 
     Any other format can be converted to safetensors or to one file of torch.save, and safetensors to other shards. But
-    a checkpoint with optimizer files beside its weights cannot be converted.
+    a checkpoint with optimizer files beside its weights cannot be converted. What had no files, or no
+    values, is converted.
     """
     is_directory = source.is_directory or result.is_directory
     is_other = source.is_safetensors or source.read_only is not None
     if source.beside:
         return False
     if result.is_safetensors:
-        return not source.is_safetensors or is_directory
+        return not source.files or source.incomplete or not source.is_safetensors or is_directory
     return result.format == TORCH.name and not result.is_directory and (is_other or is_directory)
 
 
@@ -71,8 +72,8 @@ def metadata_faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDiff
         return
     names = {name for tensor in source.tensors for name in (tensor.name, *tensor.aliases)}
     expected: dict[str, str] = {}
-    for file in source.files:
-        expected |= source.metadata.get(file.name, {})
+    for name in [file.name for file in source.files] or source.metadata:
+        expected |= source.metadata.get(name, {})
     for file in result.files:
         found = result.metadata.get(file.name, {})
         for key in sorted(expected.keys() | found.keys()):

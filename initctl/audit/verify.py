@@ -210,7 +210,8 @@ class _Audit:
         for part in chain((kept.part for kept in self.plan.kept), outside):
             tensor, numbers = part.tensor, in_numbers(part.tensor)
             is_meant = suspects is None or id(tensor) in suspects
-            if not (is_meant and part.numel and tensor.blocks) or numbers.dtype.kind == "packed":
+            has_values = tensor.blocks or tensor.name in self.source.values
+            if not (is_meant and part.numel and has_values) or numbers.dtype.kind == "packed":
                 continue
             whole = TensorPart(numbers, part.rows if numbers.shape == tensor.shape else None)
             for held in self.place.find(tensor):
@@ -229,7 +230,7 @@ class _Audit:
 
 def _same(action: Action) -> object:
     """A key that is equal for tied tensors that are filled alike."""
-    return action.tensor.blocks, action.rows
+    return action.tensor.blocks or action.tensor.value_name, action.rows
 
 
 def _check_comparable(plan: Plan, result: Checkpoint | None) -> None:

@@ -170,6 +170,7 @@ _WORDS: dict[str, Callable[[], Iterable[str]]] = {
     "ignore": _codes,
     "topic": _topics,
     "device": lambda: ("cpu", "cuda", "auto"),
+    "dtype": lambda: ("float32", "bfloat16", "float16", "float64"),
     "shell": lambda: ("bash", "zsh", "fish", "powershell"),
 }
 """Parameters that take one of a few words: by their names, or by command and name."""

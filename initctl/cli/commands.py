@@ -17,6 +17,7 @@ GROUPS = {
     "Initialize": {
         "plan": "Show what apply would do, tensor by tensor.",
         "apply": "Initialize tensors and write the checkpoint.",
+        "new": "Create a checkpoint that is not there yet.",
         "suggest": "Suggest a recipe, with the reason beside each rule.",
         "recipe-check": "Check a recipe, and whether it fits a checkpoint.",
     },

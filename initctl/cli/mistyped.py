@@ -19,6 +19,7 @@ _COMMANDS = {
     **dict.fromkeys(("show", "ls", "list", "info"), "did you mean inspect?"),
     **dict.fromkeys(("check", "validate"), "did you mean verify or doctor?"),
     "compare": "did you mean diff?",
+    **dict.fromkeys(("create", "make", "generate"), "did you mean new?"),
 }
 """The names of other tools for commands, and what to write."""
 _OPTIONS = {

@@ -121,8 +121,8 @@ UNFOLD = flag("--all", panel=panels.REPORTING, text="List every tensor; do not f
 
 
 @dataclass(frozen=True, kw_only=True)
-class RuleOptions:
-    """What to do to which tensors: the arguments that `initctl.plan`, `apply` and `verify` share."""
+class FillOptions:
+    """What to fill which tensors with: the arguments that `initctl.new` shares with `initctl.plan`."""
 
     rules: list[str] = typer.Option(
         [],
@@ -167,11 +167,24 @@ class RuleOptions:
         help="Where random numbers come from. With torch, values are those of a script with torch.manual_seed.",
     )
     base_config: str | None = BASE_CONFIG
-    require_all: bool = flag(
-        "--require-all", panel=panels.RULES, text="Fail if a floating-point or quantized weight has no rule."
-    )
     allow_unused: bool = flag(
         "--allow-unused", panel=panels.RULES, text="If a rule decides no tensor, only warn about it."
+    )
+    device: str = typer.Option(
+        "cpu",
+        "--device",
+        metavar="DEVICE",
+        rich_help_panel=panels.PERFORMANCE,
+        help="What computes: cpu, cuda, cuda:N, or auto (a GPU if it is faster).",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleOptions(FillOptions):
+    """What to do to which tensors: the arguments that `initctl.plan`, `apply` and `verify` share."""
+
+    require_all: bool = flag(
+        "--require-all", panel=panels.RULES, text="Fail if a floating-point or quantized weight has no rule."
     )
     allow_partial: bool = flag(
         "--allow-partial", panel=panels.RULES, text="If a preset leaves most of the weights undecided, only warn."
@@ -190,13 +203,6 @@ class RuleOptions:
         rich_help_panel=panels.CHECKPOINT,
         help="With --reset-optimizer: no optimizer has state of the tensors that match PATTERN, such as buffers and "
         "frozen parameters. Repeatable.",
-    )
-    device: str = typer.Option(
-        "cpu",
-        "--device",
-        metavar="DEVICE",
-        rich_help_panel=panels.PERFORMANCE,
-        help="What computes: cpu, cuda, cuda:N, or auto (a GPU if it is faster).",
     )
 
 

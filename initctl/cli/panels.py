@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-PANELS = RULES, COMPARISON, CHECKS, CHECKPOINT, OUTPUT, REPORTING, PERFORMANCE = (
+PANELS = SOURCE, RULES, COMPARISON, CHECKS, CHECKPOINT, OUTPUT, REPORTING, PERFORMANCE = (
+    "Source",
     "Rules",
     "Comparison",
     "Checks",

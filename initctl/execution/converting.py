@@ -16,7 +16,7 @@ from initctl.formats.directories import shards
 from initctl.formats.file_formats import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
 from initctl.formats.state_dicts.ties import FORMAT
-from initctl.formats.writing.formats import Format, Layout
+from initctl.formats.writing.formats import Format, Layout, Part
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
@@ -42,11 +42,10 @@ def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[s
     names = {name: checkpoint.named(name) for name in spread}
     contents = {names[name]: _content(plan, form, names[name], shard) for name, shard in spread.items()}
     if len(spread) > 1:
-        index = shards.index_of(spread)
-        layout = Layout([(0, index)], {}, len(index))
-        contents[checkpoint.named(naming.index)] = Content(layout, _mode(checkpoint))
+        contents[checkpoint.named(naming.index)] = _file(shards.index_of(spread), checkpoint)
     if checkpoint.new_config is not None:
         contents[checkpoint.named(CONFIG)] = _config(checkpoint)
+    contents |= {checkpoint.named(name): _file(data, checkpoint) for name, data in checkpoint.new_files.items()}
     new = {*contents, *dropped}
     others = [file for file in checkpoint.side_files if file.name not in new]
     contents |= {file.name: Content.rewritten(FilledFile.of(file, ())) for file in others}
@@ -112,13 +111,25 @@ def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpe
     filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.value_name in places]
     targets = [_target(action, places[action.tensor.value_name]) for action in filled]
     kept = [(k.part, offsets[k.tensor.name]) for k in plan.kept if k.part.numel and k.tensor.name in offsets]
-    return Content(layout, _mode(plan.checkpoint), targets, moved=kept)
+    known = [_known(part, begin, plan.checkpoint) for part, begin in kept if part.tensor.name in plan.checkpoint.values]
+    return Content(layout._replace(parts=[*layout.parts, *known]), _mode(plan.checkpoint), targets, moved=kept)
+
+
+def _known(part: TensorPart, begin: int, checkpoint: Checkpoint) -> Part:
+    """The values of `part` that no file holds; its tensor begins at byte `begin`."""
+    first = TensorPart(part.tensor, (0, part.rows[0])).nbytes if part.rows else 0
+    return begin + first, checkpoint.values[part.tensor.name][first : first + part.nbytes]
 
 
 def _config(checkpoint: Checkpoint) -> Content:
     """The file `config.json` with the new content, as transformers writes it."""
-    text = (json.dumps(checkpoint.new_config, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    return Content(Layout([(0, text)], {}, len(text)), _mode(checkpoint))
+    text = json.dumps(checkpoint.new_config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return _file(text.encode(), checkpoint)
+
+
+def _file(data: bytes, checkpoint: Checkpoint) -> Content:
+    """A file of these bytes."""
+    return Content(Layout([(0, data)], {}, len(data)), _mode(checkpoint))
 
 
 def _mode(checkpoint: Checkpoint) -> int:

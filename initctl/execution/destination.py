@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit.places import check_parent, is_open_stream
+from initctl.commit.staging import new_file_mode
 from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
@@ -62,10 +63,12 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
 
 
 def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
-    """The input's permissions, or the equivalent if one is a file and the other is a directory."""
-    if checkpoint.is_directory == is_directory:
+    """The input's permissions, or the equivalent if one is a file and the other is a directory; those of any new file
+    if there is no input.
+    """
+    if checkpoint.files and checkpoint.is_directory == is_directory:
         return os.stat(checkpoint.target).st_mode
-    mode = checkpoint.files[0].mode & _READ_AND_WRITE
+    mode = checkpoint.files[0].mode & _READ_AND_WRITE if checkpoint.files else new_file_mode()
     return mode | (mode & _READ) >> 2 if is_directory else mode
 
 

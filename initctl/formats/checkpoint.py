@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from initctl.display.tables import Displayed, Report, count, size_text
 from initctl.errors import ConflictError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile, Identity
-from initctl.formats.config import read_config
+from initctl.formats.config import CONFIG, read_config
 from initctl.formats.directories.folder import Below, files_below
 from initctl.formats.directories.location import Location
 from initctl.formats.file_formats import DISTRIBUTED, SAFETENSORS
 from initctl.formats.opening import open_regular
+from initctl.formats.strict_json import parse_object
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Checkpoint(Displayed, Location):
 
     `files` is empty for a model in memory, and for a checkpoint that is yet to be written. If some elements have no
     value yet, the table is `incomplete`: rules must fill them. `new_config` is the content of `config.json` in the
-    result, if it differs from the one beside the checkpoint.
+    result, if it differs from the one beside the checkpoint. `values` are the bytes of tensors that no file holds, and
+    `new_files` are further files of the result, both by name.
     """
 
     format: str
@@ -64,11 +66,15 @@ class Checkpoint(Displayed, Location):
     read_only: str | None = None
     incomplete: bool = False
     new_config: Mapping[str, Any] | None = None
+    values: Mapping[str, bytes] = field(default_factory=dict)
+    new_files: Mapping[str, bytes] = field(default_factory=dict)
 
     def config(self) -> Mapping[str, Any] | None:
         """The content of `config.json`; None if there is no such file. Raises `InputError`."""
         if self.new_config is not None:
             return self.new_config
+        if CONFIG in self.new_files:
+            return parse_object(self.new_files[CONFIG])
         return read_config(self.home) if self.files else None
 
     @property
@@ -116,8 +122,10 @@ class Checkpoint(Displayed, Location):
 
     @property
     def side_files(self) -> tuple[CheckpointFile, ...]:
-        """The other files that a conversion copies: all but the one that says where tensors are."""
-        return tuple(file for file in self.other_files if file.name != self.described_by)
+        """The other files that a conversion copies: all but the one that says where tensors are, and those that are
+        written anew.
+        """
+        return tuple(f for f in self.other_files if f.name != self.described_by and f.name not in self.new_files)
 
     @property
     def by_name(self) -> dict[str, TensorSpec]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.errors import Problem, UsageError, shown
 from initctl.filling.computer import Computer
 from initctl.filling.engines import choose_engines
 from initctl.filling.memory import check_memory
@@ -32,6 +33,9 @@ def measured_changes(
     Memory does not grow with the checkpoint, except that one whole tensor is held for initializers that need it. Raises
     the same errors as carrying out the plan, except those about the output.
     """
+    if blank := [action for action in plan.actions if action.part.numel and not action.tensor.blocks]:
+        fault = f"changes: {shown(blank[0].tensor.name)} has no old values"
+        raise UsageError(Problem("usage.changes", fault, "look at the result: initctl.stats"))
     check_memory(plan.actions)
     distinct = plan.distinct_actions
     written = distinct + plan.resets

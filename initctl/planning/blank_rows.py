@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, listed, shown
@@ -23,9 +23,13 @@ class _Blank(NamedTuple):
         return shown(self.tensor.name) + (f"[{self.rows[0]}:{self.rows[1]}]" if self.rows else "")
 
 
-def blank_rows(kept: Iterable[Kept]) -> Iterator[Problem]:
-    """A problem if rows that have no value yet are kept: by a `keep` rule, or because no rule decides them."""
-    blank = [(left.rule, _Blank(left.tensor, rows)) for left in kept for rows in _blank(left)]
+def blank_rows(kept: Iterable[Kept], values: Container[str]) -> Iterator[Problem]:
+    """A problem if rows that have no value yet are kept: by a `keep` rule, or because no rule decides them.
+
+    `values` has the names of tensors whose values are known, although no file holds them.
+    """
+    without = (left for left in kept if left.tensor.name not in values)
+    blank = [(left.rule, _Blank(left.tensor, rows)) for left in without for rows in _blank(left)]
     for rule in dict.fromkeys(rule for rule, _ in blank if rule):
         names = listed([str(row) for by, row in blank if by is rule])
         yield rule.problem("tensor.blank", f"cannot keep {names}: it has no value yet", "fill it with an initializer")

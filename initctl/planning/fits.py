@@ -39,6 +39,8 @@ def action_of(rule: Rule, call: BoundCall, tensor: TensorSpec, rows: RowRange | 
     resolved = _fit(call, tensor)
     if rows and isinstance(resolved.law, RevisingLaw) and resolved.law.whole:
         raise Unfit("it needs a whole tensor, but this rule takes only some rows")
+    if isinstance(resolved.law, RevisingLaw) and not resolved.law.sources and not tensor.blocks and tensor.numel:
+        raise Unfit("this initializer starts from old values, and the tensor has none yet")
     sources = _sources(resolved.law, tensor, around) if isinstance(resolved.law, RevisingLaw) else {}
     name, arguments = call.initializer.name, call.shown_arguments
     return Action(tensor, rule, name, arguments, resolved.numbers, resolved.law, rows=rows, sources=sources)
@@ -117,6 +119,8 @@ def _located(source: Source, around: Surroundings) -> Located:
         nearest = nearest_names(source.name, list(there.tensors))
         proposal = f"; did you mean {shown(nearest[0])}?" if nearest else ""
         raise Unfit(f"{shown(there.checkpoint.path)} has no tensor {shown(source.name)}{proposal}")
+    if not found.blocks and not found.unwritable and there.checkpoint.incomplete:
+        raise Unfit(f"{shown(source.name)} has no values yet")
     if not found.blocks or found.dtype.kind in ("packed", "quantized"):
         raise Unfit(f"the numbers of {shown(source.name)} cannot be read: {found.unwritable or found.dtype.name}")
     return Located(there.checkpoint, found)

@@ -89,6 +89,12 @@ def model_kind(config: Mapping[str, Any] | None) -> tuple[str, object]:
     return next(((key, given[key]) for key in KINDS if given.get(key) is not None), (KINDS[0], None))
 
 
+def has_preset(config: Mapping[str, Any] | None) -> bool:
+    """Whether a preset is for the kind of model that this `config.json` names."""
+    _, kind = model_kind(config)
+    return _fitting(kind) is not None
+
+
 def better_preset(name: str, config: Mapping[str, Any] | None) -> Preset | None:
     """Another preset, for the kind of model in this `config.json`, if the preset `name` is for other kinds."""
     _, kind = model_kind(config)

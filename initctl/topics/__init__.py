@@ -22,6 +22,7 @@ TOPICS = (
     "presets",
     "initializers",
     "fans",
+    "new",
     "output",
     "torch",
     "sharded",

@@ -33,6 +33,15 @@ _EXPLAINED = {
         "rule.value",
     ),
     "fans": ("rule.bias_dims", "rule.layout", "rule.split_weight"),
+    "new": (
+        "config.missing",
+        "config.quantized",
+        "config.refused",
+        "config.transformers",
+        "new.",
+        "usage.dtype",
+        "usage.set",
+    ),
     "output": (
         "convert.",
         "output.choice",

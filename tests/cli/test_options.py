@@ -28,6 +28,12 @@ RULES = {
     ("command", "options"),
     [
         ("apply", {*OUTPUT, "--plan", "--diff", "--report", "--html", "--all", *RESET, *RULES, *FACE}),
+        (
+            "new",
+            {"--like", "--config", "--table", "--set", "--dtype", "--root", "--output", "--max-shard-size", "--dry-run"}
+            | {"--no-clobber", "--force", "--all", "--rule", "--recipe", "--preset", "--seed", "--allow-unused"}
+            | {"--device", "--rng", "--base-config", *FACE},
+        ),
         ("plan", {"--save", "--force", "--emit-recipe", "--diff", "--html", "--all", *RESET, *RULES, *FACE}),
         ("verify", {"--plan", "--against", "--sample", "--report", "--all", *RESET, *RULES, *FACE}),
         ("inspect", {"--all", *WHERE, *FACE}),

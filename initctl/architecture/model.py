@@ -1,0 +1,42 @@
+"""A configuration as a caller describes it, and what is known of its model."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+from initctl.dtypes import BY_NAME
+from initctl.tensors import TensorSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """A `config` that was read from `path`, other values for some of its fields, and a dtype, if it is another one."""
+
+    path: str
+    config: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    dtype: str | None
+
+
+class Model(NamedTuple):
+    """The tensors of a model, the values of its buffers, and the files beside the weights, all by name."""
+
+    tensors: tuple[TensorSpec, ...]
+    values: Mapping[str, bytes]
+    files: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "tensors": [[tensor.name, tensor.dtype.name, tensor.shape] for tensor in self.tensors],
+            "values": {name: b64encode(value).decode() for name, value in self.values.items()},
+            "files": dict(self.files),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        tensors = (TensorSpec(name, BY_NAME[dtype], tuple(shape), ()) for name, dtype, shape in data["tensors"])
+        values = {name: b64decode(value) for name, value in data["values"].items()}
+        return cls(tuple(tensors), values, data["files"])

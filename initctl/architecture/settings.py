@@ -1,0 +1,112 @@
+"""Other values for fields of a configuration, by dotted keys, and what has to follow them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+from initctl.errors import Problem, UsageError, shown
+from initctl.suggestions import nearest
+
+LAYERS, LABELS, LABEL_NAMES = "num_hidden_layers", "num_labels", ("id2label", "label2id")
+"""Fields of transformers: the number of layers, that of labels, and the names of labels."""
+_CODE = "usage.set"
+_WRITE = "write --set KEY=VALUE, such as hidden_size=64"
+_ENDED = re.compile(r"\s*(?:,|$)")
+_NEXT = re.compile(r",(?=[\w.-]+=)")
+"""A comma that another field follows."""
+_PROPOSED = 2
+
+
+def fields_in(text: str) -> Iterator[tuple[str, Any]]:
+    """The fields in `KEY=VALUE,KEY=VALUE`: each value is JSON, or else text up to the next field.
+
+    Raises `UsageError`.
+    """
+    rest = text
+    while rest:
+        key, equals, after = rest.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(Problem(_CODE, f"{shown(rest)} is not KEY=VALUE", _WRITE))
+        value, rest = _value(after)
+        yield key.strip(), value
+
+
+def _value(text: str) -> tuple[Any, str]:
+    """The value at the beginning of `text`, and what follows its comma."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        pass
+    else:
+        if ended := _ENDED.match(text, end):
+            return value, text[ended.end() :]
+    word, *others = _NEXT.split(text, maxsplit=1)
+    return word, others[0] if others else ""
+
+
+Canonical = Callable[[str], str]
+"""The name that a configuration has for the field that a dotted key names."""
+
+
+def with_settings(
+    config: Mapping[str, Any], settings: Mapping[str, Any], known: Collection[str], canonical: Canonical
+) -> dict[str, Any]:
+    """`config` with the values of `settings`, whose keys must be `known`.
+
+    Lists of one item a layer follow the number of layers, and the names of labels follow their number, unless they are
+    set too. Raises `UsageError`.
+    """
+    found: dict[str, Any] = deepcopy(dict(config))
+    given = {canonical(key): value for key, value in _checked(settings, known).items()}
+    for key, value in given.items():
+        _set(found, config, key, value, given)
+    return found
+
+
+def _checked(settings: Mapping[str, Any], known: Collection[str]) -> Mapping[str, Any]:
+    for key in settings:
+        if key not in known:
+            raise UsageError(Problem(_CODE, f"the configuration has no field {shown(key)}", _meant(key, known)))
+    return settings
+
+
+def _meant(key: str, known: Collection[str]) -> str | None:
+    """A proposal for an unknown key: the same one of a part of the configuration, or a similar one."""
+    inner = [name for name in known if name.endswith(f".{key}")][:_PROPOSED]
+    found = inner or nearest(key, known)
+    return f"did you mean {' or '.join(map(shown, found))}?" if found else None
+
+
+def _set(found: dict[str, Any], old: Mapping[str, Any], key: str, value: object, given: Collection[str]) -> None:
+    *above, last = key.split(".")
+    before: Any = old
+    for part in above:
+        found = found.setdefault(part, {})
+        before = before.get(part) if isinstance(before, dict) else None
+        if not isinstance(found, dict):
+            raise UsageError(Problem(_CODE, f"{shown(key)}: {shown(part)} has no fields"))
+    prefix = key.removesuffix(last)
+    was = before.get(last) if isinstance(before, dict) else None
+    if type(was) is int and type(value) is int and "layer" in last:
+        _follow_layers(found, was, value, {name.removeprefix(prefix) for name in given})
+    if last == LABELS:
+        for name in LABEL_NAMES:
+            if f"{prefix}{name}" not in given:
+                found.pop(name, None)
+    found[last] = value
+
+
+def _follow_layers(found: dict[str, Any], was: int, now: int, given: Collection[str]) -> None:
+    """Shorten each list that has an item for each of the layers. If there are more of them, leave the list out: the
+    model's own class continues it.
+    """
+    for name, items in list(found.items()):
+        if isinstance(items, list) and len(items) == was and "layer" in name and name not in given:
+            if now <= was:
+                found[name] = items[:now]
+            else:
+                del found[name]

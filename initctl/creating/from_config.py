@@ -1,0 +1,67 @@
+"""The table of the model that a config.json describes, with names as on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from initctl.architecture import Description, model_of
+from initctl.creating.template import Template
+from initctl.errors import InputError, Problem, shown
+from initctl.formats import Checkpoint
+from initctl.formats.config import CONFIG, LONGEST
+from initctl.formats.file_formats import SAFETENSORS
+from initctl.formats.mistaken.remote import refuse_missing
+from initctl.formats.opening import read_small, refusing
+from initctl.formats.strict_json import parse_object
+
+if TYPE_CHECKING:
+    from initctl.dtypes import DType
+
+_QUANTIZATION = "quantization_config"
+
+
+def from_config(path: str, settings: Mapping[str, Any], *, dtype: DType | None) -> Template:
+    """The model of the `config.json` at `path`, a file or a directory with one, after `settings` of some fields.
+
+    The other files of a directory go along. Raises `InputError` if there is no configuration, or transformers cannot
+    build its model; `UsageError` for an unknown setting; and `StorageError` if transformers is missing.
+    """
+    is_directory = os.path.isdir(path)
+    file = os.path.join(path, CONFIG) if is_directory else path
+    read = _read(file, path)
+    name = dtype.name if dtype else None
+    model = model_of(Description(path=file, config=read, settings=settings, dtype=name))
+    place = os.path.realpath(path)
+    checkpoint = Checkpoint(
+        path=path,
+        directory=place if is_directory else os.path.dirname(place),
+        target=place,
+        format=SAFETENSORS,
+        files=(),
+        tensors=model.tensors,
+        incomplete=True,
+        values=model.values,
+        new_files={name: text.encode() for name, text in model.files.items()},
+    )
+    return Template.beside_files(checkpoint)._replace(warnings=tuple(_quantized(read, file)))
+
+
+def _read(file: str, path: str) -> Mapping[str, Any]:
+    if not os.path.lexists(file):
+        refuse_missing(path)
+        if os.path.isdir(path):
+            hint = "name a directory that has one, or the file itself"
+            raise InputError(Problem("config.missing", f"{shown(path)}: has no {CONFIG}", hint))
+    with refusing(file, "config", "is not valid JSON", "mend it, or copy it from the model again"):
+        return parse_object(read_small(file, LONGEST))
+
+
+def _quantized(config: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    """A warning if the weights of the original are quantized: those of the new model are not."""
+    if found := config.get(_QUANTIZATION):
+        method = found.get("quant_method") if isinstance(found, dict) else None
+        how = f" ({shown(method)})" if isinstance(method, str) else ""
+        message = f"{shown(path)}: {_QUANTIZATION}{how} is left out: the new weights are not quantized"
+        yield Problem("config.quantized", message)

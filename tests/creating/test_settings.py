@@ -1,0 +1,161 @@
+"""Other values for fields of a configuration: their text, what follows them, and keys that do not exist."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import transformers
+from safetensors.torch import load_file
+
+import initctl
+from initctl.architecture.settings import fields_in
+from initctl.errors import InputError, UsageError
+from tests.presets.fresh import quiet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100}
+BERT = {**SMALL, "intermediate_size": 96}
+LLAMA = {**BERT, "num_key_value_heads": 2}
+VIT = {name: size for name, size in BERT.items() if name != "vocab_size"}
+ALIKE = "Qwen2 Qwen3 Gemma2 Gemma3 Olmo2 Mixtral"
+TINY: dict[str, dict[str, Any]] = {
+    "GPT2LMHeadModel": SMALL,
+    "LlamaForCausalLM": LLAMA,
+    **{f"{stem}ForCausalLM": LLAMA for stem in ALIKE.split()},
+    "Qwen3MoeForCausalLM": {**LLAMA, "num_experts": 4, "moe_intermediate_size": 32},
+    "GptOssForCausalLM": {**LLAMA, "num_local_experts": 4},
+    "DeepseekV3ForCausalLM": {**LLAMA, "num_key_value_heads": 4, "n_routed_experts": 8, "first_k_dense_replace": 1},
+    "BertForMaskedLM": BERT,
+    "RobertaForMaskedLM": BERT,
+    "T5ForConditionalGeneration": {"d_model": 64, "num_layers": 2, "num_heads": 4, "d_ff": 96, "vocab_size": 100},
+    "ViTForImageClassification": VIT,
+    "WhisperForConditionalGeneration": {
+        **{f"{part}_layers": 2 for part in ("encoder", "decoder")},
+        **{f"{part}_attention_heads": 4 for part in ("encoder", "decoder")},
+        "d_model": 64,
+    },
+    "CLIPModel": {
+        **{f"text_config.{name}": size for name, size in BERT.items()},
+        **{f"vision_config.{name}": size for name, size in VIT.items()},
+    },
+    "MambaForCausalLM": {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100},
+}
+"""Small sizes for a full-size configuration of each class."""
+
+
+def config_of(folder: Path, name: str, **fields: Any) -> Path:
+    """The directory of the configuration that the class `name` of transformers has by default, with other `fields`."""
+    config = getattr(transformers, name).config_class(**fields)
+    config.architectures = [name]
+    config.save_pretrained(folder / "config")
+    return folder / "config"
+
+
+def written(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    return config
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_tiny_model_of_each_family_is_one_call_from_the_full_size_configuration(tmp_path: Path, name: str):
+    created = initctl.new(tmp_path / "tiny", config=config_of(tmp_path, name), settings=TINY[name])
+    assert created.plan.initialized.elements < 20_000_000
+    with quiet():
+        _, info = getattr(transformers, name).from_pretrained(tmp_path / "tiny", output_loading_info=True)
+    assert not {key: found for key, found in info.items() if found}
+    assert initctl.verify(tmp_path / "tiny", preset="auto")
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("hidden_size=64", {"hidden_size": 64}),
+        ("a=64,b=2", {"a": 64, "b": 2}),
+        ('a=[1, 2],b="x,y=1",c=true,d=null', {"a": [1, 2], "b": "x,y=1", "c": True, "d": None}),
+        ("act=gelu_new,n=1.5", {"act": "gelu_new", "n": 1.5}),
+        ("a=x,y,b=z", {"a": "x,y", "b": "z"}),
+        ("text_config.hidden_size=8", {"text_config.hidden_size": 8}),
+        ('rope={"rope_type": "linear", "factor": 2}', {"rope": {"rope_type": "linear", "factor": 2}}),
+        ("a=", {"a": ""}),
+        ("a=5GB", {"a": "5GB"}),
+    ],
+)
+def test_a_value_is_json_or_else_text_up_to_the_next_field(text: str, fields: dict[str, Any]):
+    assert dict(fields_in(text)) == fields
+
+
+@pytest.mark.parametrize("text", ["hidden_size", "=64", "a=1,b", " =1"])
+def test_a_text_that_is_not_key_and_value_is_refused(text: str):
+    with pytest.raises(UsageError, match="is not KEY=VALUE"):
+        dict(fields_in(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "hint"),
+    [
+        ("LlamaForCausalLM", "hiden_size", "did you mean hidden_size?"),
+        ("LlamaForCausalLM", "text_config.hidden_size", "did you mean"),
+        ("CLIPModel", "patch_size", "did you mean vision_config.patch_size?"),
+        ("CLIPModel", "vision_config.patchsize", "did you mean vision_config.patch_size?"),
+        ("LlamaForCausalLM", "zzzzzz", ""),
+    ],
+)
+def test_an_unknown_field_is_an_error_that_names_the_nearest(tmp_path: Path, name: str, key: str, hint: str):
+    with pytest.raises(UsageError) as raised:
+        initctl.new(tmp_path / "new", config=config_of(tmp_path, name), settings={key: 1})
+    assert f"the configuration has no field {key}" in str(raised.value)
+    assert hint in str(raised.value)
+
+
+def test_a_field_has_the_name_that_all_families_share_too(tmp_path: Path):
+    config = config_of(tmp_path, "GPT2LMHeadModel")
+    initctl.new(tmp_path / "new", config=config, settings={"hidden_size": 32, "n_layer": 1, "num_attention_heads": 2})
+    found = written(tmp_path / "new")
+    assert (found["n_embd"], found["n_layer"], found["n_head"]) == (32, 1, 2)
+    assert "hidden_size" not in found
+
+
+def test_lists_of_one_item_a_layer_follow_the_number_of_layers(tmp_path: Path):
+    config = config_of(tmp_path, "Gemma3ForCausalLM")
+    kinds = written(config)["layer_types"]
+    for layers in (2, len(kinds) + 3):
+        options = {**TINY["Gemma3ForCausalLM"], "num_hidden_layers": layers}
+        initctl.new(tmp_path / "new", config=config, settings=options)
+        found = written(tmp_path / "new")["layer_types"]
+        assert len(found) == layers
+        assert found[: len(kinds)] == kinds[:layers]
+
+
+def test_a_list_that_is_set_too_stays_as_it_is_set(tmp_path: Path):
+    config = config_of(tmp_path, "Gemma3ForCausalLM")
+    options = {**TINY["Gemma3ForCausalLM"], "layer_types": ["full_attention", "full_attention"]}
+    initctl.new(tmp_path / "new", config=config, settings=options)
+    assert written(tmp_path / "new")["layer_types"] == ["full_attention", "full_attention"]
+    with pytest.raises(InputError, match="must be equal to the number of `layer_types`"):
+        initctl.new(tmp_path / "new", config=config, settings=options | {"num_hidden_layers": 3})
+
+
+def test_the_names_of_labels_follow_their_number(tmp_path: Path):
+    labels = {number: f"kind {number}" for number in range(3)}
+    config = config_of(tmp_path, "BertForSequenceClassification", id2label=labels)
+    initctl.new(tmp_path / "new", config=config, settings={**BERT, "num_labels": 5})
+    assert load_file(tmp_path / "new" / "model.safetensors")["classifier.weight"].shape == (5, 64)
+    assert len(written(tmp_path / "new")["id2label"]) == 5
+
+
+def test_sizes_that_do_not_fit_are_one_line_that_says_what_to_do(tmp_path: Path):
+    with pytest.raises(InputError) as raised:
+        initctl.new(
+            tmp_path / "new", config=config_of(tmp_path, "LlamaForCausalLM"), settings={"num_attention_heads": 7}
+        )
+    assert "is not a multiple of the number of attention heads (7)" in str(raised.value)
+    assert str(raised.value).endswith("other fields may have to change, too: add them to `settings`")
+
+
+def test_settings_need_a_configuration(tmp_path: Path):
+    with pytest.raises(UsageError, match="changes a configuration, and needs `config`"):
+        initctl.new(tmp_path / "new", like=tmp_path, settings={"hidden_size": 1}, rules=["*=ones"])
