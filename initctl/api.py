@@ -465,7 +465,7 @@ def _finished_plan(plan: object, asked: Asked) -> Plan:
 
 def _is_chosen(value: object) -> bool:
     """Whether an argument has another value than its default."""
-    return value is not None and value is not False and value not in ([], (), "cpu", "philox")
+    return value is not None and value is not False and value not in ([], (), {}, "cpu", "philox")
 
 
 def _replanned_if_changed(plan: Plan) -> Plan:

@@ -17,6 +17,12 @@ _ELSEWHERE = {
     "html": "only the command line writes pages",
 }
 """Options of the command line that are not arguments, and what Python has in their place."""
+_MAPPINGS = {
+    "rows": "{'classifier.weight': 5}",
+    "dims": "{'pos_embed': [1, 577, 768]}",
+    "set_config": "{'num_labels': 5}",
+}
+"""What to write for arguments that are mappings."""
 
 
 def unknown(name: str, known: Iterable[str]) -> TypeError:
@@ -59,6 +65,16 @@ def items(argument: str, given: Any) -> tuple[Any, ...]:  # noqa: ANN401 - whate
     if isinstance(given, Mapping) or not isinstance(given, Iterable):
         raise TypeError(f"{argument}: {_a(given)} is not a list; {_written(argument)}")
     return tuple(given)
+
+
+def mapping(argument: str, given: object) -> Mapping[str, Any]:
+    """The mapping that is `given`, whose keys are strings. Raises `TypeError` for anything else."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{argument}: {_a(given)} is not a dict; write {argument}={_MAPPINGS[argument]}")
+    for key in given:
+        if not isinstance(key, str):
+            raise TypeError(f"{argument}: the key {key!r} is not a string; write {argument}={_MAPPINGS[argument]}")
+    return given
 
 
 def check_texts(argument: str, texts: Iterable[object]) -> None:

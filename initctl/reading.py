@@ -64,15 +64,15 @@ class TensorReader:
         """The bytes of elements `start` to `stop` of `tensor`, in row-major order; in `out`, if given, which must be
         large enough.
 
-        Raises `ConflictError` if a file changed, `StorageError` if it cannot be read.
+        Raises `ConflictError` if a file changed, `StorageError` if it cannot be read, and `LookupError` if an element
+        has no value yet.
         """
         width = tensor.dtype.bits // 8
         if start >= stop:
             return np.empty(0, np.uint8)
         nbytes = (stop - start) * width
         found = np.empty(nbytes, np.uint8) if out is None else out[:nbytes]
-        if tensor.is_in_order:
-            (block,) = tensor.blocks
+        if (block := tensor.leading) and stop <= block.numel:
             with self.opened(block.file) as descriptor:
                 read_into(descriptor, found.data, block.offset + start * width)
             return found
@@ -107,6 +107,7 @@ class TensorReader:
         """Copy the elements of a `box` from their blocks into `out`."""
         width = tensor.dtype.bits // 8
         elements = out.reshape(*box.shape, width)
+        missing = prod(box.shape)
         for block in tensor.blocks:
             part = block
             places = []
@@ -118,6 +119,9 @@ class TensorReader:
             if part.numel:
                 with self.opened(block.file) as descriptor:
                     elements[tuple(places)] = read_tile(descriptor, part, width).reshape(*part.shape, width)
+                missing -= part.numel
+        if missing:
+            raise LookupError(f"tensor {tensor.name}: {missing} elements at {box.start} have no value yet")
 
     @contextmanager
     def opened(self, file: str) -> Iterator[int]:

@@ -131,7 +131,7 @@ def apply(
             stale=write.stale,
             threads=out.threads,
             on_event=changes if is_measured else said,
-            **vars(rules),
+            **rules.asked,
         )
     ignore_signals()
     out.warn(applied.warnings)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-PANELS = RULES, COMPARISON, CHECKS, CHECKPOINT, OUTPUT, REPORTING, PERFORMANCE = (
+PANELS = RULES, SIZES, COMPARISON, CHECKS, CHECKPOINT, OUTPUT, REPORTING, PERFORMANCE = (
     "Rules",
+    "Sizes",
     "Comparison",
     "Checks",
     "Checkpoint",

@@ -55,7 +55,7 @@ def plan(
         fault = "--emit-recipe prints a recipe, and --diff a table"
         raise UsageError(Problem("usage.diff", fault, "leave out one of them"))
     check_apart(save, html)
-    made = initctl.plan(checkpoint, **vars(rules))
+    made = initctl.plan(checkpoint, **rules.asked)
     out.warn(made.warnings)
     if save is not None:
         made.save(save, overwrite=force)

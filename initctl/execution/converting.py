@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 
 from initctl.commit.staging import new_file_mode
 from initctl.errors import FitError, Problem, shown
-from initctl.execution.content import Content, Draft
-from initctl.filling.targets import FilledFile, TargetBlock
+from initctl.execution.content import Content, Draft, target_at
+from initctl.filling.targets import FilledFile
 from initctl.formats.config import CONFIG
 from initctl.formats.directories import shards
 from initctl.formats.file_formats import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.formats import Format, Layout
-from initctl.tensors import TensorPart, TensorSpec
+from initctl.reshaping.renewed_files import config_text
 
 if TYPE_CHECKING:
     from initctl.execution.output_format import Conversion
     from initctl.formats import Checkpoint, CheckpointFile
-    from initctl.planning import Action, Plan
+    from initctl.planning import Plan
+    from initctl.tensors import TensorSpec
 
 _LARGEST_FILE = 2**63
 
@@ -110,25 +111,20 @@ def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpe
     offsets = layout.offsets
     places = {tensor.value_name: offsets[tensor.name] for tensor in tensors}
     filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.value_name in places]
-    targets = [_target(action, places[action.tensor.value_name]) for action in filled]
+    targets = [target_at(action, places[action.tensor.value_name]) for action in filled]
     kept = [(k.part, offsets[k.tensor.name]) for k in plan.kept if k.part.numel and k.tensor.name in offsets]
     return Content(layout, _mode(plan.checkpoint), targets, moved=kept)
 
 
 def _config(checkpoint: Checkpoint) -> Content:
-    """The file `config.json` with the new content, as transformers writes it."""
-    text = (json.dumps(checkpoint.new_config, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    """The file `config.json` with the new content: the old text with other values, or as transformers writes it."""
+    if checkpoint.new_fields:
+        text = config_text(checkpoint)
+    else:
+        text = (json.dumps(checkpoint.new_config, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
     return Content(Layout([(0, text)], {}, len(text)), _mode(checkpoint))
 
 
 def _mode(checkpoint: Checkpoint) -> int:
     """The permissions of new files: those of the first file of weights, or else those of any new file."""
     return checkpoint.files[0].mode if checkpoint.files else new_file_mode()
-
-
-def _target(action: Action, offset: int) -> TargetBlock:
-    """The block that `action` fills, in a tensor that begins at `offset`."""
-    tensor = action.tensor
-    moved = TensorSpec.contiguous(tensor.name, tensor.dtype, tensor.shape, "", offset)
-    (block,) = TensorPart(moved, action.rows).blocks
-    return TargetBlock(action, block, action.law)
