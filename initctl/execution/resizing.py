@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.execution.content import Content, target_at
 from initctl.formats.config import CONFIG
+from initctl.formats.file_formats import SLICES
 from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from initctl.planning import Plan
     from initctl.reshaping.renewed_files import RenewedFile
 
-_CONVERT = "convert it on the way: -o out.safetensors"
+_CONVERT = "convert it on the way, with -o 'out.safetensors'"
 
 
 def resized(plan: Plan, new: RenewedFile) -> Content:
@@ -46,13 +47,12 @@ def check_resizable(
 def _check_shapes(checkpoint: Checkpoint, conversion: Conversion | None, *, patch: bool, is_reset: bool) -> None:
     names = listed([shown(tensor.name) for tensor in checkpoint.resized])
     if patch:
-        fault = f"patch: overwrites bytes in their places, but {names} gets another size"
+        fault = f"patch: overwrites bytes in their places, which other sizes change: {names}"
         raise UsageError(Problem("output.patch", fault, "leave out --patch"))
     if is_reset:
         fault = f"--reset-optimizer cannot follow new sizes: the optimizer keeps the old size of {names}"
         hint = "leave it out, and start training with a new optimizer"
         raise UsageError(Problem("output.reset_optimizer", fault, hint))
-    if not conversion and not checkpoint.is_safetensors:
-        place, kind = shown(checkpoint.path), checkpoint.read_only or checkpoint.format
-        fault = f"{place}: is {kind}, but only tensors in safetensors can get other sizes"
+    if not conversion and (not checkpoint.is_safetensors or checkpoint.format == SLICES):
+        fault = f"{shown(checkpoint.path)}: tensors can get other sizes only in whole files of safetensors: {names}"
         raise UsageError(Problem("output.sizes", fault, _CONVERT))

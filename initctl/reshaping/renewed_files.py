@@ -37,12 +37,17 @@ class RenewedFile(NamedTuple):
 
 
 def renewed_files(checkpoint: Checkpoint) -> dict[str, RenewedFile]:
-    """The files that change around their tensors, by name: none if `checkpoint`, of safetensors, keeps its shapes.
+    """The files that change around their tensors, by name. Only safetensors can get other shapes without a conversion,
+    which writes all files but `config.json` in its own way.
 
     Raises `InputError` if a file can no longer be read.
     """
-    shards = [_shard(checkpoint, file) for file in checkpoint.files if file.name in _with_new_shapes(checkpoint)]
-    return {new.file.name: new for new in (*shards, *_index(checkpoint), *_config(checkpoint))}
+    found = list(_config(checkpoint))
+    if checkpoint.is_safetensors and checkpoint.resized:
+        files = _with_new_shapes(checkpoint)
+        found += [_shard(checkpoint, file) for file in checkpoint.files if file.name in files]
+        found += _index(checkpoint)
+    return {new.file.name: new for new in found}
 
 
 def new_settings(checkpoint: Checkpoint) -> list[Setting]:
