@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from initctl.arguments import in_python
 from initctl.suggestions import about_shapes, did_you_mean
 
 _ELSEWHERE = {
@@ -27,7 +28,7 @@ _MAPPINGS = {
 
 def unknown(name: str, known: Iterable[str]) -> TypeError:
     """The error about the argument `name`; the function takes the `known` ones."""
-    hint = _ELSEWHERE.get(name) or about_shapes(name) or did_you_mean(name, known)
+    hint = _ELSEWHERE.get(name) or in_python(about_shapes(name) or "") or did_you_mean(name, known)
     return TypeError(f"unknown argument {name!r}" + (f"; {hint}" if hint else ""))
 
 

@@ -53,6 +53,8 @@ _VALUE = (
     r"(?<=--component )(?!out\b)[\w./-]*\w"
 )
 """The value of an option in messages: a name, or one of a few words."""
+_MAPPINGS = ("rows", "dims", "set_config")
+"""Arguments that are dicts: an option's value is a key and its value."""
 _LONGEST_FIRST = "|".join(map(re.escape, sorted(ARGUMENTS, key=len, reverse=True)))
 _OPTION = re.compile(rf"(?<![\w'-])(?P<option>{_LONGEST_FIRST})(?![\w-])(?: (?P<value>{_VALUE}))?")
 
@@ -70,4 +72,7 @@ def _argument(found: re.Match[str]) -> str:
     if value is None:
         return f"`{argument}`" if argument.isidentifier() else argument
     value = value if value.startswith("'") else f"'{value}'"
+    if argument in _MAPPINGS:
+        key, _, item = value.strip("'").rpartition("=")
+        return f"{argument}={{'{key}': {item}}}"
     return f"{argument}=[{value}]" if argument == "rules" else f"{argument}={value}"

@@ -18,7 +18,7 @@ _CODE = "usage.set_config"
 _ENDED = re.compile(r"\s*(?:,|$)")
 _NEXT = re.compile(r",(?=[\w.-]+=)")
 """A comma that another field follows."""
-_WRITE = "write --set-config KEY=VALUE, such as num_labels=5"
+_WRITE = "write KEY=VALUE, such as num_labels=5"
 
 
 class Setting(NamedTuple):

@@ -36,7 +36,7 @@ _OF_VOCABULARY = (*OUTPUTS, *EMBEDDINGS, *_BIASES)
 
 
 class _Field(NamedTuple):
-    """A field of config.json that says how many `rows` there are, by its dotted key; `about` is a part of its tensors' names."""
+    """A field of config.json that says a number of `rows`, by its dotted key; names of its tensors contain `about`."""
 
     key: str
     rows: int
@@ -68,7 +68,7 @@ def _out_of_step(
         for tensor in tensors
         for field in _with_default(old, config)
         if field.rows == _old_rows(tensor) and field.about in tensor.name
-        if new.setdefault(field.key, field).count != _rows(tensor)
+        if new.setdefault(field.key, field).rows != _rows(tensor)
     ]
     by_setting = grouped(((field.to_set, rows), (field, tensor)) for (field, rows), tensor in pairs)
     for (key, rows), found in by_setting.items():
@@ -78,7 +78,7 @@ def _out_of_step(
             f"{listed([shown(field) for field in fields])} {'says' if len(fields) == 1 else 'say'} {found[0][0].rows}"
         )
         fault = f"{CONFIG}: {says}, but the new number of rows is {rows}: {names}"
-        yield Problem("config.sizes", fault, f"add --set-config {shown(f'{key}={rows}')}")
+        yield Problem("config.sizes", fault, f"add --set-config '{shown(key)}={rows}'")
 
 
 def _with_default(fields: list[_Field], config: Mapping[str, Any]) -> list[_Field]:
