@@ -43,6 +43,7 @@ ARGUMENTS = {
     "initctl plan --save": "Plan.save",
     "initctl verify --report": "initctl.load_manifest",
     "max-shard-size:": "max_shard_size:",
+    "set-config:": "set_config:",
     "reset-optimizer:": "reset_optimizer=True:",
     "patch: new values": "in_place='patch': new values",
     "pass the plan with --plan": "load the plan with initctl.load_plan",

@@ -47,7 +47,7 @@ def check_resizable(
 def _check_shapes(checkpoint: Checkpoint, conversion: Conversion | None, *, patch: bool, is_reset: bool) -> None:
     names = listed([shown(tensor.name) for tensor in checkpoint.resized])
     if patch:
-        fault = f"patch: overwrites bytes in their places, which other sizes change: {names}"
+        fault = f"--patch overwrites bytes in their places, but other sizes move them: {names}"
         raise UsageError(Problem("output.patch", fault, "leave out --patch"))
     if is_reset:
         fault = f"--reset-optimizer cannot follow new sizes: the optimizer keeps the old size of {names}"

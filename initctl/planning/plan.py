@@ -187,8 +187,8 @@ class Plan(Displayed):
             "rng": self.rng,
             "actions": [action.to_json() for action in self.actions],
             "kept": [kept.to_json() for kept in self.kept],
-            "set_config": {setting.key: setting.value for setting in self.settings},
             "resets": [action.to_json() for action in self.resets],
+            "set_config": {setting.key: setting.value for setting in self.settings},
             "totals": {
                 **self.checkpoint.totals._asdict(),
                 "initialized": self.initialized._asdict(),

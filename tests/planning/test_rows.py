@@ -132,7 +132,7 @@ def test_rows_beyond_the_last_get_the_advice_to_add_them_first(tmp_path: Path):
         (problem,) = refused(tmp_path, TABLE, f"emb.weight{bounds}=mean_rows:of=0:3")
         assert problem.hint is not None
         assert "--rows 'PATTERN=N' changes it" in problem.hint
-        assert problem.hint.endswith("see initctl help rules")
+        assert problem.hint.endswith("see initctl help rows")
     for bounds in ("[5:2]", "[-11:]"):
         (problem,) = refused(tmp_path, TABLE, f"emb.weight{bounds}=zeros")
         assert problem.hint is None
