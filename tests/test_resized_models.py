@@ -99,6 +99,8 @@ def test_a_classifier_of_two_labels_that_config_does_not_name_becomes_one_of_thr
     asked: Any = {"rows": {"classifier.*": 3}, "rules": ["classifier.*=zeros"]}
     with pytest.warns(initctl.InitctlWarning, match=r"num_labels says 2, .* 3: classifier.bias, classifier.weight"):
         initctl.plan(tmp_path / "two", **asked)
+    with pytest.warns(initctl.InitctlWarning, match=r"num_labels says 4, .* 3: classifier.bias, classifier.weight"):
+        initctl.plan(tmp_path / "two", set_config={"num_labels": 4}, **asked)
     initctl.apply(tmp_path / "two", tmp_path / "three", set_config={"num_labels": 3}, **asked)
     model = loaded(transformers.BertForSequenceClassification, tmp_path / "three")
     assert model(torch.arange(4).reshape(1, 4)).logits.shape == (1, 3)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ROWS, DIMS = "rows", "dims"
 """The options, and the tables of a recipe."""
+_CODES = {ROWS: "usage.rows", DIMS: "usage.dims"}
 _PAD = "pad:"
 _WRITE = {ROWS: "write PATTERN=5, or PATTERN=pad:64 for the next multiple of 64", DIMS: "write NAME=5,768"}
 
@@ -71,10 +72,10 @@ def parse_resize(kind: str, pattern: str | Excerpt, size: object, origin: Origin
     found = _shape(size) if kind == DIMS else _rows(size)
     if selector.rows:
         fault = f"{kind}: {shown(str(pattern))} selects rows, but the number is of all rows of a tensor"
-        raise RuleError(Problem(f"usage.{kind}", fault, "leave out the brackets"))
+        raise RuleError(Problem(_CODES[kind], fault, "leave out the brackets"))
     if found is None:
         fault = f"{kind}: {shown(str(pattern))}: {shown(_written(size))} is not {_meant(kind)}"
-        raise RuleError(Problem(f"usage.{kind}", fault, _WRITE[kind]))
+        raise RuleError(Problem(_CODES[kind], fault, _WRITE[kind]))
     return Resize(f"{pattern}={_written(size)}", origin, selector.names, found, optional)
 
 
@@ -82,7 +83,7 @@ def pattern_and_size(kind: str, text: str) -> tuple[str, str]:
     """The two parts of `PATTERN=SIZE`. Raises `RuleError`."""
     pattern, equals, size = text.rpartition("=")
     if not equals or not pattern:
-        raise RuleError(Problem(f"usage.{kind}", f"{kind}: {shown(text)} is not PATTERN=SIZE", _WRITE[kind]))
+        raise RuleError(Problem(_CODES[kind], f"{kind}: {shown(text)} is not PATTERN=SIZE", _WRITE[kind]))
     return pattern, size
 
 

@@ -55,20 +55,20 @@ def fields_out_of_step(_: Decided, around: Surroundings) -> Iterator[Problem]:
     if not (tensors := [tensor for tensor in checkpoint.resized if _rows(tensor) != _old_rows(tensor)]):
         return
     with suppress(InputError):  # reported if anything depends on it
-        old, new = (table.config() for table in (checkpoint.as_read, checkpoint))
-        if old is not None and new is not None:
-            yield from _out_of_step(tensors, list(_fields(old)), {field.key: field for field in _fields(new)}, old)
+        before, after = (table.config() for table in (checkpoint.as_read, checkpoint))
+        if before is not None and after is not None:
+            new = list(_fields(after))
+            old = _with_default(list(_fields(before)), new, before)
+            yield from _out_of_step(tensors, old, {field.key: field for field in (*old, *new)})
 
 
-def _out_of_step(
-    tensors: list[TensorSpec], old: list[_Field], new: dict[str, _Field], config: Mapping[str, Any]
-) -> Iterator[Problem]:
+def _out_of_step(tensors: list[TensorSpec], old: list[_Field], new: Mapping[str, _Field]) -> Iterator[Problem]:
     pairs = [
         ((new[field.key], _rows(tensor)), tensor)
         for tensor in tensors
-        for field in _with_default(old, config)
+        for field in old
         if field.rows == _old_rows(tensor) and field.about in tensor.name
-        if new.setdefault(field.key, field).rows != _rows(tensor)
+        if new[field.key].rows != _rows(tensor)
     ]
     by_setting = grouped(((field.to_set, rows), (field, tensor)) for (field, rows), tensor in pairs)
     for (key, rows), found in by_setting.items():
@@ -81,13 +81,14 @@ def _out_of_step(
         yield Problem("config.sizes", fault, f"add --set-config '{shown(key)}={rows}'")
 
 
-def _with_default(fields: list[_Field], config: Mapping[str, Any]) -> list[_Field]:
-    """`fields`, and the number of labels that a classifier has if no field says it."""
+def _with_default(old: list[_Field], new: list[_Field], config: Mapping[str, Any]) -> list[_Field]:
+    """The `old` fields, and the number of labels that a classifier has if none of them says it. A `new` one may."""
     kinds = config.get("architectures")
     is_classifier = isinstance(kinds, list) and any("Classification" in kind for kind in kinds if isinstance(kind, str))
-    if not is_classifier or any(field.to_set == LABELS for field in fields):
-        return fields
-    return [*fields, _Field(LABELS, _DEFAULT_LABELS)]
+    if not is_classifier or any(field.to_set == LABELS for field in old):
+        return old
+    key = next((field.key for field in new if field.to_set == LABELS), LABELS)
+    return [*old, _Field(key, _DEFAULT_LABELS)]
 
 
 def _fields(config: Mapping[str, Any], above: str = "") -> Iterator[_Field]:
