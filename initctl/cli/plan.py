@@ -47,7 +47,7 @@ def plan(
     initctl plan net.safetensors -r 'fc*.weight=normal:std=0.02' -r '*.bias=zeros'
     initctl plan gpt2/ -p auto --save plan.json
 
-    See: rules, patterns, pipelines
+    See: rules, rows, patterns, pipelines
     """
     if force and save is None:
         raise UsageError(Problem("output.force", "--force needs --save, whose file it replaces", "add --save"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, UsageError, escape, listed, shown
 from initctl.formats.config import CONFIG
@@ -32,10 +33,7 @@ def resized(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
     """
     if not asked:
         return checkpoint
-    config = checkpoint.config() if asked.settings else None
-    if asked.settings and config is None:
-        fault = f"set-config: there is no {CONFIG} beside {shown(checkpoint.path)}"
-        raise UsageError(Problem("usage.set_config", fault, "leave out --set-config"))
+    config = _config(checkpoint) if asked.settings else None
     chosen = _chosen(checkpoint, asked)
     if faults := [*_unmatched(checkpoint, asked), *_unfit(checkpoint, chosen), *_torn(checkpoint, chosen)]:
         raise FitError(*faults)
@@ -45,6 +43,15 @@ def resized(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
         if (size := chosen.get(tensor.name))
     }
     return reshaped(checkpoint, shapes, None if config is None else with_settings(config, asked.settings))
+
+
+def _config(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    config = checkpoint.config()
+    if config is None or (checkpoint.is_directory and not checkpoint.file(CONFIG)):
+        why = "is a link that leads out of the directory" if config is not None else "is missing"
+        fault = f"set-config: {shown(os.path.join(checkpoint.home, CONFIG))}: {why}"
+        raise UsageError(Problem("usage.set_config", fault, "leave out --set-config"))
+    return config
 
 
 def _chosen(checkpoint: Checkpoint, asked: Reshaping) -> Choices:

@@ -40,8 +40,9 @@ def renewed_files(checkpoint: Checkpoint) -> dict[str, RenewedFile]:
     """The files that change around their tensors, by name. Only safetensors can get other shapes without a conversion,
     which writes all files but `config.json` in its own way.
 
-    Raises `InputError` if a file can no longer be read.
+    Raises `ConflictError` if a file changed, and `InputError` if one cannot be read.
     """
+    checkpoint.check_unchanged(checkpoint.files)
     found = list(_config(checkpoint))
     if checkpoint.is_safetensors and checkpoint.resized:
         files = _with_new_shapes(checkpoint)

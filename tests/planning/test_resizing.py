@@ -110,7 +110,13 @@ class TestRefused:
         assert "is part of a quantized weight" in refused(tmp_path, rows={"q.weight": 6}, rules=["q.weight=zeros"])
 
     def test_a_config_that_is_not_there(self, model: Path):
-        assert "there is no config.json" in refused(model, set_config={"num_labels": 5})
+        assert "config.json: is missing" in refused(model, set_config={"num_labels": 5})
+
+    def test_a_config_that_would_not_be_copied(self, model: Path, tmp_path_factory: pytest.TempPathFactory):
+        elsewhere = tmp_path_factory.mktemp("elsewhere") / "config.json"
+        elsewhere.write_text("{}")
+        (model / "config.json").symlink_to(elsewhere)
+        assert "is a link that leads out of the directory" in refused(model, set_config={"num_labels": 5})
 
     @pytest.mark.parametrize(
         ("call", "told"),
@@ -145,6 +151,17 @@ def test_old_values_may_be_used_in_rows_that_have_them(model: Path):
 
 
 LABELS = {"0": "a", "1": "b", "2": "c"}
+
+
+def test_tensors_that_differ_only_in_their_old_sizes_are_decided_apart(tmp_path: Path):
+    save_file(
+        {"l.0.w": torch.ones(3, 4), "l.1.w": torch.ones(5, 4), "l.2.w": torch.ones(6, 4)},
+        tmp_path / "model.safetensors",
+    )
+    asked: Any = {"rows": {"l.0.w": 5, "l.2.w": 5}, "rules": ["*=scale:by=2"]}
+    told = refused(tmp_path, **asked)
+    assert told.count("tensor ") == 1
+    assert "tensor l.0.w [5, 4]: scale does not fit" in told
 
 
 class TestWarnings:
