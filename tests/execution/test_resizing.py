@@ -244,6 +244,11 @@ class TestRefused:
         with pytest.raises(initctl.UsageError, match="overwrites bytes in their places, but other sizes move them"):
             initctl.apply(file, in_place="patch", rows={"embed.weight": 3})
 
+    def test_a_patch_with_a_new_config(self, tmp_path: Path):
+        folder = sharded(tmp_path / "in")
+        with pytest.raises(initctl.UsageError, match=r"cannot change config\.json"):
+            initctl.apply(folder, in_place="patch", set_config={"a": 1}, rules=["norm.weight=ones"])
+
     def test_a_new_config_without_a_directory(self, tmp_path: Path):
         folder = sharded(tmp_path / "in")
         file = single(tmp_path / "model.safetensors")
