@@ -57,6 +57,10 @@ def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
         recipes: paths of TOML files of rules, which come before `rules`.
         preset: the name of a model family's rules, which come first; `auto` takes the one for `config.json`'s model
             type.
+        rows: new numbers of rows by patterns, `{"classifier.*": 5}`; `"pad:64"` rounds up to a multiple. Rows that stay
+            keep their values, and rules must fill new ones. The last pattern that matches a tensor decides.
+        dims: new shapes by patterns, `{"pos_embed": [1, 577, 768]}`; rules must fill these tensors.
+        set_config: new values of fields of `config.json` in the result, by dotted keys: `{"num_labels": 5}`.
         root: the dotted keys that lead to the state dict; by default where training frameworks put it; "" means all.
         component: the folder of a directory to work on, such as `unet` in a diffusers pipeline, with its own
             `config.json`. The result is the whole directory.
@@ -673,7 +677,7 @@ def _check_has_files(plan: Plan) -> None:
 
 def _is_chosen(value: object) -> bool:
     """Whether an argument has another value than its default."""
-    return value is not None and value is not False and value not in ([], (), "cpu", "philox")
+    return value is not None and value is not False and value not in ([], (), {}, "cpu", "philox")
 
 
 def _replanned_if_changed(plan: Plan) -> Plan:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from initctl.arguments import in_python
 from initctl.suggestions import about_shapes, did_you_mean
 
 _ELSEWHERE = {
@@ -17,11 +18,18 @@ _ELSEWHERE = {
     "html": "only the command line writes pages",
 }
 """Options of the command line that are not arguments, and what Python has in their place."""
+_MAPPINGS = {
+    "rows": "{'classifier.weight': 5}",
+    "dims": "{'pos_embed': [1, 577, 768]}",
+    "set_config": "{'num_labels': 5}",
+    "settings": "{'hidden_size': 64}",
+}
+"""What to write for arguments that are mappings."""
 
 
 def unknown(name: str, known: Iterable[str]) -> TypeError:
     """The error about the argument `name`; the function takes the `known` ones."""
-    hint = _ELSEWHERE.get(name) or about_shapes(name) or did_you_mean(name, known)
+    hint = _ELSEWHERE.get(name) or in_python(about_shapes(name) or "") or did_you_mean(name, known)
     return TypeError(f"unknown argument {name!r}" + (f"; {hint}" if hint else ""))
 
 
@@ -62,11 +70,13 @@ def items(argument: str, given: Any) -> tuple[Any, ...]:  # noqa: ANN401 - whate
 
 
 def mapping(argument: str, given: object) -> Mapping[str, Any]:
-    """The mapping that is `given`, with names as keys. Raises `TypeError` for anything else."""
-    if isinstance(given, Mapping) and all(isinstance(key, str) for key in given):
-        return given
-    kind = "has keys that are not strings" if isinstance(given, Mapping) else f"{_a(given)} is not a dict"
-    raise TypeError(f"{argument}: {kind}; write {argument}={{'hidden_size': 64}}")
+    """The mapping that is `given`, whose keys are strings. Raises `TypeError` for anything else."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{argument}: {_a(given)} is not a dict; write {argument}={_MAPPINGS[argument]}")
+    for key in given:
+        if not isinstance(key, str):
+            raise TypeError(f"{argument}: the key {key!r} is not a string; write {argument}={_MAPPINGS[argument]}")
+    return given
 
 
 def check_texts(argument: str, texts: Iterable[object]) -> None:

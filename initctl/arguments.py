@@ -17,6 +17,7 @@ ARGUMENTS = {
     "--component": "component",
     "--config": "config",
     "--device": "device",
+    "--dims": "dims",
     "--dry-run": "dry_run=True",
     "--dtype": "dtype",
     "--force": "overwrite=True",
@@ -31,8 +32,10 @@ ARGUMENTS = {
     "--reset-optimizer": "reset_optimizer=True",
     "--rng": "rng",
     "--root": "root",
+    "--rows": "rows",
     "--seed": "seed",
     "--set": "settings",
+    "--set-config": "set_config",
     "--stale": "stale",
     "--table": "table",
     "--threads": "threads",
@@ -47,6 +50,7 @@ ARGUMENTS = {
     "initctl plan --save": "Plan.save",
     "initctl verify --report": "initctl.load_manifest",
     "max-shard-size:": "max_shard_size:",
+    "set-config:": "set_config:",
     "reset-optimizer:": "reset_optimizer=True:",
     "patch: new values": "in_place='patch': new values",
     "pass the plan with --plan": "load the plan with initctl.load_plan",
@@ -57,6 +61,8 @@ _VALUE = (
     r"(?<=--component )(?!out\b)[\w./-]*\w"
 )
 """The value of an option in messages: a name, or one of a few words."""
+_MAPPINGS = ("rows", "dims", "set_config")
+"""Arguments that are dicts: an option's value is a key and its value."""
 _LONGEST_FIRST = "|".join(map(re.escape, sorted(ARGUMENTS, key=len, reverse=True)))
 _OPTION = re.compile(rf"(?<![\w'-])(?P<option>{_LONGEST_FIRST})(?![\w-])(?: (?P<value>{_VALUE}))?")
 
@@ -74,4 +80,7 @@ def _argument(found: re.Match[str]) -> str:
     if value is None:
         return f"`{argument}`" if argument.isidentifier() else argument
     value = value if value.startswith("'") else f"'{value}'"
+    if argument in _MAPPINGS:
+        key, _, item = value.strip("'").rpartition("=")
+        return f"{argument}={{'{key}': {item}}}"
     return f"{argument}=[{value}]" if argument == "rules" else f"{argument}={value}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from initctl.applied import Applied
 from initctl.errors import Problem, UsageError, shown
-from initctl.execution import FormatChoice, decide_format, decide_stale, execute
+from initctl.execution import FormatChoice, check_resizable, decide_format, decide_stale, execute
 
 if TYPE_CHECKING:
     from initctl.events import Event
@@ -55,6 +55,8 @@ class OutputOptions:
         Raises `UsageError` if initctl cannot write it, or if `is_reset` and a conversion would leave out the optimizer.
         """
         found = decide_format(self.path, checkpoint, self.max_shard_size)
+        is_patch = self.in_place == "patch"
+        check_resizable(checkpoint, self.path, found.conversion, patch=is_patch, is_reset=is_reset)
         if found.conversion and is_reset:
             fault = "--reset-optimizer cannot be used in a conversion, which writes only the weights"
             hint = "reset it first and convert the result; or leave the flag out and train with a new optimizer"

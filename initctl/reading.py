@@ -64,7 +64,8 @@ class TensorReader:
         """The bytes of elements `start` to `stop` of `tensor`, in row-major order; in `out`, if given, which must be
         large enough.
 
-        Raises `ConflictError` if a file changed, `StorageError` if it cannot be read.
+        Raises `ConflictError` if a file changed, `StorageError` if it cannot be read, and `LookupError` if an element
+        has no value yet.
         """
         width = tensor.dtype.bits // 8
         if start >= stop:
@@ -74,8 +75,7 @@ class TensorReader:
         if (known := self.checkpoint.values.get(tensor.name)) is not None:
             found[:] = np.frombuffer(known, np.uint8)[start * width : stop * width]
             return found
-        if tensor.is_in_order:
-            (block,) = tensor.blocks
+        if (block := tensor.leading) and stop <= block.numel:
             with self.opened(block.file) as descriptor:
                 read_into(descriptor, found.data, block.offset + start * width)
             return found
@@ -110,9 +110,13 @@ class TensorReader:
         """Copy the elements of a `box` from their blocks into `out`."""
         width = tensor.dtype.bits // 8
         elements = out.reshape(*box.shape, width)
+        missing = prod(box.shape)
         for part, place in parts_of(tensor, box):
             with self.opened(part.file) as descriptor:
                 elements[place] = read_tile(descriptor, part, width).reshape(*part.shape, width)
+            missing -= part.numel
+        if missing:
+            raise LookupError(f"tensor {tensor.name}: {missing} elements at {box.start} have no value yet")
 
     @contextmanager
     def opened(self, file: str) -> Iterator[int]:

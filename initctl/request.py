@@ -10,15 +10,19 @@ from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypedDict
 
-from initctl.argument_types import check_text, check_texts, items, path_of, unknown
+from initctl.argument_types import check_text, check_texts, items, mapping, path_of, unknown
 from initctl.errors import FitError, InitctlError, Problem, RuleError, UsageError, shown
 from initctl.formats import Checkpoint, read_checkpoint, read_other_config
 from initctl.integers import as_integer
 from initctl.planning import BoundRule, Options, Plan, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
 from initctl.planning.advice.unused import NO_MATCH
+from initctl.planning.resizing import resized
 from initctl.recipes.presets import AUTO, better_preset, model_kind, preset_for
-from initctl.rules import Rule, Scope, parse_rule
+from initctl.reshaping import UNCHANGED, Reshaping
+from initctl.reshaping.settings import settings_of
+from initctl.reshaping.sizes import DIMS, ROWS, parse_resize
+from initctl.rules import Origin, Rule, Scope, parse_rule
 from initctl.rules.expressions.terms import BASE, CONFIG
 from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean
@@ -65,6 +69,9 @@ class Asked(AskedOfModel, total=False):
     reset_optimizer: bool
     buffers: Iterable[str]
     device: str
+    rows: Mapping[str, int | str]
+    dims: Mapping[str, Sequence[int] | str]
+    set_config: Mapping[str, Any]
 
 
 class Request(NamedTuple):
@@ -72,7 +79,8 @@ class Request(NamedTuple):
 
     `recipes` are the recipe of a preset, if it is known already, and the caller's recipes. `texts` are the caller's
     single rules. `rules` are the bound rules of `recipes` and `texts`. If the preset is `auto`, `texts` are bound when
-    it is known: they may use its variables. `base` is the parsed config.json of a base model.
+    it is known: they may use its variables. `base` is the parsed config.json of a base model. `reshaping` are the
+    recipes' new sizes and settings, then the caller's.
     """
 
     recipes: tuple[Recipe, ...]
@@ -84,6 +92,7 @@ class Request(NamedTuple):
     component: str | None
     base: Mapping[str, Any] | None
     options: Options
+    reshaping: Reshaping = UNCHANGED
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> Self:
@@ -98,8 +107,9 @@ class Request(NamedTuple):
         recipes = _read(preset, paths)
         _check_together(recipes, seed)
         rules = _bound(recipes, () if preset == AUTO else texts, recipes)
-        places = asked.get("root"), asked.get("component")
-        return cls(recipes, texts, rules, preset, seed, *places, _base(asked.get("base_config")), _options(asked))
+        places, base = (asked.get("root"), asked.get("component")), _base(asked.get("base_config"))
+        reshaping = sum((recipe.reshaping for recipe in recipes), UNCHANGED) + _reshaping(asked)
+        return cls(recipes, texts, rules, preset, seed, *places, base, _options(asked), reshaping)
 
     @property
     def seed(self) -> int:
@@ -109,7 +119,7 @@ class Request(NamedTuple):
 
     def check_rules(self, otherwise: str = "") -> None:
         """Raise `UsageError` unless there are rules, or will be; `otherwise` ends the hint."""
-        if not self.rules and self.preset != AUTO:
+        if not self.rules and self.preset != AUTO and not self.reshaping:
             hint = f"give a rule (-r '*.bias=zeros'), a recipe (-f) or a preset (-p){otherwise}"
             raise UsageError(Problem("usage.no_rules", "no rules given, so there is nothing to do", hint))
 
@@ -120,8 +130,11 @@ class Request(NamedTuple):
             raise UsageError(Problem("usage.base_config", fault, "use one in a rule, or leave --base-config out"))
 
     def read(self, path: Path) -> Checkpoint:
-        """The checkpoint at `path`, with this root and component. Raises `InputError` and `UsageError`."""
-        return read_checkpoint(path, root=self.root, component=self.component)
+        """The checkpoint at `path`, with this root and component, and with the new sizes.
+
+        Raises `InputError` and `UsageError`, and `FitError` if the sizes do not fit.
+        """
+        return resized(read_checkpoint(path, root=self.root, component=self.component), self.reshaping)
 
     def plan(self, checkpoint: Checkpoint) -> Plan:
         """The plan for `checkpoint`, whose `config.json` is read only if it may be needed.
@@ -142,7 +155,8 @@ class Request(NamedTuple):
             base=whole.base,
             preset=FromPreset(recipe.source, recipe.rules, whole.preset) if recipe else None,
         )
-        return replace(made, warnings=(*_other_family(whole.preset, config), *_idle_variables(whole), *made.warnings))
+        warnings = (*_other_family(whole.preset, config), *_idle_variables(whole), *made.warnings)
+        return replace(made, warnings=warnings, reshaping=whole.reshaping)
 
     def about_original(self, error: FitError, original: Path, result: Path) -> FitError:
         """`error` of the plan for `original`, whose `result` is verified: it names the original, and asks whether it is
@@ -213,6 +227,20 @@ def _options(asked: Mapping[str, Any]) -> Options:
 def _base(given: Path | None) -> Mapping[str, Any] | None:
     """The content of the config.json of a base model. Raises `InputError`, and `TypeError` if it is not a path."""
     return None if given is None else read_other_config(path_of("base_config", given))
+
+
+def _reshaping(asked: Mapping[str, Any]) -> Reshaping:
+    """The new sizes and settings of the caller. Raises `UsageError`, and `TypeError` if one is not a mapping."""
+    sizes = [
+        parse_resize(kind, pattern, size, Origin(f"{kind} {number}"))
+        for kind in (ROWS, DIMS)
+        for number, (pattern, size) in enumerate(_mapping(asked, kind).items(), start=1)
+    ]
+    return Reshaping(tuple(sizes), settings_of(_mapping(asked, "set_config")))
+
+
+def _mapping(asked: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return mapping(name, asked.get(name) or {})
 
 
 def _seed(given: object) -> int | None:

@@ -79,7 +79,7 @@ def about_shapes(word: str) -> str | None:
     """A hint if `word` means another shape, as `num_labels` does; else None."""
     if not _OF_SHAPES.fullmatch(word.strip("-").replace("-", "_").lower()):
         return None
-    return "initctl fills tensors and keeps their shapes; change the shape in the model and save it first"
+    return "--rows 'PATTERN=N' changes the number of rows, --dims a shape, and --set-config a field of config.json"
 
 
 def about_home(path: str) -> str | None:

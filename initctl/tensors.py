@@ -106,7 +106,8 @@ class TensorSpec:
     `name` is relative to the checkpoint's root; rules match it. `blocks` are disjoint and make up the tensor, but for
     rows that have no value yet, if the checkpoint is incomplete. `tied` are the sorted names of all tensors with the
     same storage, including this one; empty if there are no others. `aliases` are further names that the file only
-    mentions. `unwritable` is the reason why no rule can fill it, if none can; such a tensor may have no blocks.
+    mentions. `unwritable` is the reason why no rule can fill it, if none can; such a tensor may have no blocks. If it
+    gets another shape, `old` is the tensor as the file holds it.
     """
 
     name: str
@@ -116,6 +117,7 @@ class TensorSpec:
     tied: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     unwritable: str | None = None
+    old: TensorSpec | None = None
 
     @classmethod
     def contiguous(cls, name: str, dtype: DType, shape: Shape, file: str, offset: int) -> Self:
@@ -168,6 +170,13 @@ class TensorSpec:
     def is_in_order(self) -> bool:
         """Whether the elements are in one file in row-major order, without a gap."""
         return len(self.blocks) == 1 and self.blocks[0].shape == self.shape and self.blocks[0].is_row_major
+
+    @property
+    def leading(self) -> Block | None:
+        """The only block, if it holds the first rows in row-major order, without a gap; else None."""
+        if len(self.blocks) != 1 or any(self.blocks[0].start) or self.blocks[0].shape[1:] != self.shape[1:]:
+            return None
+        return self.blocks[0] if self.blocks[0].is_row_major else None
 
     @property
     def in_file_order(self) -> TensorSpec:
@@ -229,6 +238,14 @@ class TensorPart(NamedTuple):
                 found.append((reached, first))
             reached = max(reached, stop)
         return [*found, (reached, end)] if reached < end and self.numel else found
+
+    @property
+    def with_values(self) -> TensorPart:
+        """The rows before the first one that has no value yet: all of them, unless the checkpoint is incomplete."""
+        if not (blank := self.blank_rows):
+            return self
+        first, _ = self.rows or self.tensor.all_rows
+        return TensorPart(self.tensor, (first, blank[0][0]))
 
     @property
     def alone(self) -> TensorSpec:

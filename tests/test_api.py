@@ -203,7 +203,10 @@ def test_a_misspelled_argument_is_refused_with_the_one_that_was_meant(model: Pat
         ({"diff": True}, "unknown argument 'diff'; initctl.changes(plan) measures what a plan changes"),
         ({"report": "r.json"}, "unknown argument 'report'; write applied.manifest(initctl.changes(plan)).save(path)"),
         ({"html": "a.html"}, "unknown argument 'html'; only the command line writes pages"),
-        ({"num_labels": 5}, "unknown argument 'num_labels'; initctl fills tensors and keeps their shapes"),
+        (
+            {"num_labels": 5},
+            "unknown argument 'num_labels'; rows={'PATTERN': N} changes the number of rows, `dims` a shape",
+        ),
     ],
     ids=str,
 )

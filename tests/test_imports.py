@@ -34,6 +34,7 @@ LAYERS = (
     {"filling", "reading", "checksums", "selecting"},
     {"planning"},
     {"recipes", "plugins", "architecture"},
+    {"reshaping"},
     {"initializers", "formats", "commit"},
     {"rules", "stream"},
     {"layout", "workers"},

@@ -158,7 +158,7 @@ def test_nothing_else_compares_words():
 )
 def test_a_word_that_asks_for_another_shape_is_answered(word):
     assert about_shapes(word) == (
-        "initctl fills tensors and keeps their shapes; change the shape in the model and save it first"
+        "--rows 'PATTERN=N' changes the number of rows, --dims a shape, and --set-config a field of config.json"
     )
 
 

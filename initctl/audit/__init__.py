@@ -6,6 +6,7 @@ comparison.py     elements of tensors, compared with the expected ones
 result.py         reads a checkpoint in the same way as the one that it was made from
 layout.py         compares the layout of its files with the original's, and finds its tensors
 untouched.py      bytes that no rule fills
+renewed.py        headers, an index and a config.json that are written anew
 damage.py         checksums that are wrong although the content is right
 """
 

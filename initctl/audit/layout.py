@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.audit.verification import FileDifference, Lost
@@ -16,6 +17,7 @@ from initctl.reading import read_array
 
 if TYPE_CHECKING:
     from initctl.formats import Checkpoint
+    from initctl.reshaping.renewed_files import RenewedFile
     from initctl.tensors import TensorSpec
 
 
@@ -46,14 +48,25 @@ def is_laid_out_alike(source: Checkpoint, result: Checkpoint) -> bool:
     return not may_be_converted(source, result) or _headers(source) == _headers(result)
 
 
-def faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDifference]:
-    """What is wrong with the files of a result that was not converted, but has another layout than its original."""
+def is_laid_out_as(source: Checkpoint, result: Checkpoint, renewed: Mapping[str, RenewedFile]) -> bool:
+    """Whether the result has the files of `source`, of which some are `renewed`: their sizes, and in a directory their
+    names. Shards that a conversion may have written also need the headers.
+    """
+    if _kind(source) != _kind(result) or _new_sizes(source, renewed) != _sizes(result):
+        return False
+    return not may_be_converted(source, result) or _headers(source, renewed) == _headers(result)
+
+
+def faults(source: Checkpoint, result: Checkpoint, renewed: Mapping[str, RenewedFile]) -> Iterator[FileDifference]:
+    """What is wrong with the files of a result that was not converted, but has another layout than its original.
+    Some files of the original are `renewed`.
+    """
     first = result.files[0].name if result.files else ""
     if _kind(source) != _kind(result):
         kinds = [f"{c.format}{', a directory' if c.is_directory else ''}" for c in (result, source)]
         yield FileDifference(first, "is {} instead of {}".format(*kinds))
         return
-    sizes, before = _sizes(result), _sizes(source)
+    sizes, before = _sizes(result), _new_sizes(source, renewed)
     for name, size in before.items():
         if name not in sizes:
             yield FileDifference(name, "is missing")
@@ -84,9 +97,13 @@ def metadata_faults(source: Checkpoint, result: Checkpoint) -> Iterator[FileDiff
                 yield FileDifference(file.name, f"metadata {shown(key)} {fault}")
 
 
-def _headers(checkpoint: Checkpoint) -> list[bytes]:
+def _headers(checkpoint: Checkpoint, renewed: Mapping[str, RenewedFile] = MappingProxyType({})) -> list[bytes]:
+    """The headers of all files of safetensors; of `renewed` ones, the new ones."""
     found = []
     for file in (file for file in checkpoint.files if file.name not in checkpoint.beside):
+        if new := renewed.get(file.name):
+            found.append(new.layout.parts[0][1])
+            continue
         descriptor = checkpoint.open(file)
         try:
             length = int.from_bytes(read_array(descriptor, 0, LENGTH_BYTES).tobytes(), "little")
@@ -102,6 +119,12 @@ def _kind(checkpoint: Checkpoint) -> tuple[str, bool]:
 
 def _sizes(checkpoint: Checkpoint) -> dict[str, int]:
     return {file.name if checkpoint.is_directory else "": file.size for file in checkpoint.files}
+
+
+def _new_sizes(checkpoint: Checkpoint, renewed: Mapping[str, RenewedFile]) -> dict[str, int]:
+    sizes = {file.name: file.size for file in checkpoint.files}
+    sizes |= {name: new.layout.size for name, new in renewed.items() if name in sizes}
+    return {name if checkpoint.is_directory else "": size for name, size in sizes.items()}
 
 
 def _places(checkpoint: Checkpoint) -> list[tuple[object, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -56,21 +56,29 @@ class Untouched:
             file: [target for target in targets if not target.block.is_dense] for file, targets in self._filled.items()
         }
 
-    def tasks(self) -> Iterator[Task]:
-        """Tasks that compare all such bytes, if both have the same layout."""
+    def tasks(self, without: Container[str] = ()) -> Iterator[Task]:
+        """Tasks that compare all such bytes, if both have the same layout, but not in the files of the source that
+        `without` names.
+        """
         sampled = self._sampled(self.sample) if self.sample else {}
         for was, now in zip(self.source.files, self.result.files, strict=True):
+            if was.name in without:
+                continue
             filled = FilledFile.of(was, self._filled.get(was.name, ()))
             checksums = [ByteRange(place, place + _CHECKSUM) for c in filled.to_renew for place in c.places]
             kept = common(filled.copied, uncovered(was.size, joined(checksums)))
             for start, stop in common(kept, joined(sampled[was.name])) if sampled else kept:
                 yield from self._tasks(was, now, start, stop)
-        yield from self.of_others(self.source.other_files)
+        yield from self.of_others(self.source.other_files, without)
 
-    def of_others(self, files: Iterable[CheckpointFile]) -> Iterator[Task]:
-        """Tasks that compare `files` of the source without tensors. Stale copies of the model may be missing."""
+    def of_others(self, files: Iterable[CheckpointFile], without: Container[str] = ()) -> Iterator[Task]:
+        """Tasks that compare `files` of the source without tensors, but not those that `without` names. Stale copies of
+        the model may be missing.
+        """
         there = {file.name: file for file in self.result.other_files}
         for was in files:
+            if was.name in without:
+                continue
             if now := there.get(was.name):
                 shorter, longer = sorted((was.size, now.size))
                 if shorter < longer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from initctl.audit.comparison import Comparison, Expected, Place
 from initctl.audit.damage import Damage
-from initctl.audit.layout import by_name, by_place, faults, is_laid_out_alike, may_be_converted, metadata_faults
+from initctl.audit.layout import (
+    by_name,
+    by_place,
+    faults,
+    is_laid_out_alike,
+    is_laid_out_as,
+    may_be_converted,
+    metadata_faults,
+)
+from initctl.audit.renewed import part_faults
 from initctl.audit.untouched import Untouched, within
 from initctl.audit.verification import Difference, FileDifference, Verification
 from initctl.errors import Problem, UsageError, listed, shown
@@ -21,8 +30,10 @@ from initctl.filling.engines import choose_engines
 from initctl.filling.memory import check_memory
 from initctl.filling.targets import TargetBlock, in_turn
 from initctl.formats import beside
+from initctl.formats.config import CONFIG
 from initctl.planning.plan import untouched
 from initctl.reading import TensorReader, in_numbers, olds
+from initctl.reshaping.renewed_files import renewed_files
 from initctl.stream import RevisingLaw
 from initctl.tensors import TensorPart, TensorSpec
 from initctl.workers import Task, Workers
@@ -32,6 +43,7 @@ if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.layout.ranges import ByteRange
     from initctl.planning import Action, Plan
+    from initctl.reshaping.renewed_files import RenewedFile
 
 
 def verify_plan(
@@ -70,10 +82,13 @@ class _Audit:
     """Compares a result, or the plan's own checkpoint if there is no result, with what the plan gives."""
 
     def __init__(self, plan: Plan, result: Checkpoint | None, sample: int | None, stack: ExitStack) -> None:
-        self.plan, self.source, self.result, self.sample = plan, plan.checkpoint, result or plan.checkpoint, sample
-        self.is_result, self.written = result is not None, plan.written
-        is_alike = is_laid_out_alike(self.source, self.result)
-        self.is_converted = not is_alike and may_be_converted(self.source, self.result)
+        self.plan, self.source, self.sample = plan, plan.checkpoint, sample
+        self.result, self.is_result, self.written = result or self.source.as_read, result is not None, plan.written
+        self.renewed = renewed_files(self.source) if self.is_result else {}
+        is_renewed = bool(self.source.resized) and is_laid_out_as(self.source, self.result, self.renewed)
+        is_alike = not self.source.resized and is_laid_out_alike(self.source, self.result)
+        is_own = is_alike or is_renewed
+        self.is_converted = not is_own and may_be_converted(self.source, self.result)
         if is_alike:
             self.place = by_place(self.source, self.result)
         else:
@@ -84,15 +99,19 @@ class _Audit:
         )
         self.comparison, self.suspected, self.compared = Comparison(held), Comparison(held), 0
         self.untouched = Untouched(self.written, self.before, held, sample) if self.is_result else None
-        self.kept = [] if is_alike else list(self._kept())
+        self.kept = [] if is_alike or not self.is_result else list(self._kept(self._moved() if is_renewed else None))
         self.places = self._places()
-        self.others = list(self._rest(is_alike=is_alike))
+        self.others = list(self._rest(is_own=is_own))
         has_checksums = not sample and any(file.checksums for file in self.result.files)
         filled = chain.from_iterable(self.places.values()) if has_checksums else ()
         self.damage = Damage(held, filled, self.source, is_new=self.is_converted and not sample)
         self.files: list[FileDifference] = []
-        if not is_alike:
-            self.files += (metadata_faults if self.is_converted else faults)(self.source, self.result)
+        if self.is_converted:
+            self.files += metadata_faults(self.source, self.result)
+        elif not is_own and self.is_result:
+            self.files += faults(self.source, self.result, self.renewed)
+        if is_own or (self.is_converted and self.result.is_directory):
+            self.files += part_faults(self.renewed if is_own else _config(self.source, self.renewed), held)
 
     @property
     def nbytes(self) -> int:
@@ -161,14 +180,20 @@ class _Audit:
         found = filter(None, (self.comparison.difference(tensor), self.suspected.difference(tensor)))
         return min(found, key=attrgetter("index"), default=None)
 
-    def _rest(self, *, is_alike: bool) -> Iterator[Task]:
-        """Tasks that compare everything that no rule fills; after a conversion, only the files that were copied."""
-        if self.untouched and is_alike:
-            yield from self.untouched.tasks()
+    def _rest(self, *, is_own: bool) -> Iterator[Task]:
+        """Tasks that compare everything that no rule fills, except in files that are written anew; after a conversion,
+        only the files that were copied.
+        """
+        if self.untouched and is_own:
+            yield from self.untouched.tasks(self.renewed)
         elif self.untouched and self.source.is_directory and self.result.is_directory:
             yield from self.untouched.of_others(
-                self.source.side_files if self.is_converted else self.source.other_files
+                self.source.side_files if self.is_converted else self.source.other_files, self.renewed
             )
+
+    def _moved(self) -> set[int]:
+        """The tensors, by identity, that are in files that are written anew."""
+        return {id(tensor) for new in self.renewed.values() for tensor, _ in new.tensors}
 
     def _places(self) -> dict[object, list[Place]]:
         """The places of filled parts in the result, by action. Tied tensors may be apart there."""
@@ -201,15 +226,15 @@ class _Audit:
                     yield from self.comparison.of_targets(targets, computer)
         yield from self.comparison.of_targets(together, computer)
 
-    def _kept(self, suspects: Container[int] | None = None) -> Iterator[Expected]:
-        """The kept parts of tensors that the result holds; or of `suspects` only, by identity. Tensors tied in both are
+    def _kept(self, only: Container[int] | None = None) -> Iterator[Expected]:
+        """The kept parts of tensors that the result holds; or of those in `only`, by identity. Tensors tied in both are
         listed once. Only tensors whose elements can be compared one by one are listed.
         """
         outside = () if self.is_converted else untouched(self.source.outside, self.plan.resets)
         seen: set[object] = set()
         for part in chain((kept.part for kept in self.plan.kept), outside):
             tensor, numbers = part.tensor, in_numbers(part.tensor)
-            is_meant = suspects is None or id(tensor) in suspects
+            is_meant = only is None or id(tensor) in only
             has_values = tensor.blocks or tensor.name in self.source.values
             if not (is_meant and part.numel and has_values) or numbers.dtype.kind == "packed":
                 continue
@@ -229,8 +254,14 @@ class _Audit:
 
 
 def _same(action: Action) -> object:
-    """A key that is equal for tied tensors that are filled alike."""
+    """A key that is equal for tied tensors that are filled alike. Tensors without a value have no blocks yet."""
     return action.tensor.blocks or action.tensor.value_name, action.rows
+
+
+def _config(source: Checkpoint, renewed: Mapping[str, RenewedFile]) -> dict[str, RenewedFile]:
+    """`config.json`, if it is among the `renewed` files: a conversion writes all others in its own way."""
+    name = source.named(CONFIG)
+    return {name: renewed[name]} if name in renewed else {}
 
 
 def _check_comparable(plan: Plan, result: Checkpoint | None) -> None:

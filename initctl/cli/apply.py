@@ -115,7 +115,7 @@ def apply(
     initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     initctl apply gpt2/ -o fresh/ -p auto --require-all
 
-    See: rules, output, initializers
+    See: rules, rows, output, initializers
     """
     check_apart(write.output, html, report)
     started = time.monotonic()
@@ -131,7 +131,7 @@ def apply(
             stale=write.stale,
             threads=out.threads,
             on_event=changes if is_measured else said,
-            **vars(rules),
+            **rules.asked,
         )
     ignore_signals()
     out.warn(applied.warnings)

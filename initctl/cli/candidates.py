@@ -129,6 +129,21 @@ def _rule(checkpoint: str, word: str) -> Iterable[str]:
     return [f"{start}{key}={choice}" for choice in choices]
 
 
+def _size(checkpoint: str, word: str) -> Iterable[str]:
+    """Names of tensors, each with the sign that its new size follows."""
+    names = () if "=" in word else _names(checkpoint, word)
+    return [f"{name.rstrip()}=" if name.endswith(" ") else name for name in names]
+
+
+def _field(checkpoint: str, _: str) -> Iterable[str]:
+    """The fields of config.json, each with the sign that its new value follows."""
+    from initctl.formats import read_checkpoint
+    from initctl.formats.config import dotted
+
+    found = (name for name, _ in dotted(read_checkpoint(checkpoint).config() or {}))
+    return [f"{name}=" for name in found if _HARMLESS.fullmatch(name)]
+
+
 def _presets() -> Iterable[str]:
     from initctl.recipes.presets import AUTO, preset_names
 
@@ -159,7 +174,14 @@ def _topics() -> Iterable[str]:
     return {*TOPICS, *SUMMARIES}
 
 
-_OF_TENSORS: dict[str, Callable[[str, str], Iterable[str]]] = {"rules": _rule, "patterns": _names, "buffers": _names}
+_OF_TENSORS: dict[str, Callable[[str, str], Iterable[str]]] = {
+    "rules": _rule,
+    "rows": _size,
+    "dims": _size,
+    "set_config": _field,
+    "patterns": _names,
+    "buffers": _names,
+}
 """Parameters whose values depend on the checkpoint, which is the first argument on the line."""
 _WORDS: dict[str, Callable[[], Iterable[str]]] = {
     "preset": _presets,

@@ -189,6 +189,29 @@ class RuleOptions(FillOptions):
     allow_partial: bool = flag(
         "--allow-partial", panel=panels.RULES, text="If a preset leaves most of the weights undecided, only warn."
     )
+    rows: list[str] = typer.Option(
+        [],
+        "--rows",
+        metavar="PATTERN=N",
+        rich_help_panel=panels.SIZES,
+        help="Give the tensors whose names match PATTERN N rows, or pad:64 for the next multiple of 64. Rows that stay "
+        "keep their values; rules must fill new ones. Repeatable; the last that matches decides.",
+    )
+    dims: list[str] = typer.Option(
+        [],
+        "--dims",
+        metavar="NAME=N,N",
+        rich_help_panel=panels.SIZES,
+        help="Give a tensor another shape, such as 1,577,768. A rule must fill all of it. Repeatable.",
+    )
+    set_config: list[str] = typer.Option(
+        [],
+        "--set-config",
+        metavar="KEY=VALUE",
+        rich_help_panel=panels.SIZES,
+        help="Change a field of config.json in the result, such as num_labels=5. Keys have dots; several are separated "
+        "by commas. Repeatable.",
+    )
     root: str | None = ROOT
     component: str | None = COMPONENT
     reset_optimizer: bool = flag(
@@ -204,6 +227,34 @@ class RuleOptions(FillOptions):
         help="With --reset-optimizer: no optimizer has state of the tensors that match PATTERN, such as buffers and "
         "frozen parameters. Repeatable.",
     )
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The arguments, as Python's callers give them. Raises `UsageError`."""
+        sizes = {kind: sizes_by_pattern(kind, getattr(self, kind)) for kind in ("rows", "dims")}
+        return {**vars(self), **sizes, "set_config": fields_by_key(self.set_config)}
+
+
+def sizes_by_pattern(kind: str, given: list[str]) -> dict[str, str]:
+    """The sizes in options of `PATTERN=SIZE`, by patterns. The last one of a pattern counts, at its place."""
+    if not given:
+        return {}
+    from initctl.reshaping.sizes import pattern_and_size
+
+    found: dict[str, str] = {}
+    for pattern, size in (pattern_and_size(kind, text) for text in given):
+        found.pop(pattern, None)
+        found[pattern] = size
+    return found
+
+
+def fields_by_key(given: list[str]) -> dict[str, Any]:
+    """The fields in options of `KEY=VALUE`, by their dotted keys."""
+    if not given:
+        return {}
+    from initctl.reshaping.settings import fields_in
+
+    return {key: value for text in given for key, value in fields_in(text)}
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

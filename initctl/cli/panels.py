@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-PANELS = SOURCE, RULES, COMPARISON, CHECKS, CHECKPOINT, OUTPUT, REPORTING, PERFORMANCE = (
+PANELS = SOURCE, RULES, SIZES, COMPARISON, CHECKS, CHECKPOINT, OUTPUT, REPORTING, PERFORMANCE = (
     "Source",
     "Rules",
+    "Sizes",
     "Comparison",
     "Checks",
     "Checkpoint",

@@ -47,7 +47,7 @@ def plan(
     initctl plan net.safetensors -r 'fc*.weight=normal:std=0.02' -r '*.bias=zeros'
     initctl plan gpt2/ -p auto --save plan.json
 
-    See: rules, patterns, pipelines
+    See: rules, rows, patterns, pipelines
     """
     if force and save is None:
         raise UsageError(Problem("output.force", "--force needs --save, whose file it replaces", "add --save"))
@@ -55,7 +55,7 @@ def plan(
         fault = "--emit-recipe prints a recipe, and --diff a table"
         raise UsageError(Problem("usage.diff", fault, "leave out one of them"))
     check_apart(save, html)
-    made = initctl.plan(checkpoint, **vars(rules))
+    made = initctl.plan(checkpoint, **rules.asked)
     out.warn(made.warnings)
     if save is not None:
         made.save(save, overwrite=force)

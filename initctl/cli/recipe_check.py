@@ -72,10 +72,13 @@ def _data(file: str, request: Request, plan: Plan | None) -> dict[str, Any]:
 def _report(file: str, request: Request, plan: Plan | None) -> list[str]:
     rules, patterns = _tables(request), len(request.rules)
     several = f" with {count(patterns, 'pattern')}" if patterns != rules else ""
-    lines = [f"{shown(file)}: is valid: {count(rules, 'rule')}{several}"]
+    sizes = len(request.reshaping.sizes)
+    more = f" and {count(sizes, 'size')}" if sizes else ""
+    lines = [f"{shown(file)}: is valid: {count(rules, 'rule')}{several}{more}"]
     if plan:
-        filled = plan.initialized
-        lines.append(f"{shown(plan.checkpoint.path)}: fits: {count(filled.tensors, 'tensor')} would be filled")
+        filled, resized = plan.initialized, len(plan.checkpoint.resized)
+        sized = f", {resized} resized" if resized else ""
+        lines.append(f"{shown(plan.checkpoint.path)}: fits: {count(filled.tensors, 'tensor')} would be filled{sized}")
     return lines
 
 

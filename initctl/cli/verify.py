@@ -89,7 +89,7 @@ def verify(
             sample=comparison.sample,
             threads=out.threads,
             on_event=on_event,
-            **vars(rules),
+            **rules.asked,
         )
     out.result("verify", found.to_json, lambda: found.report(unfold=unfold), holds=found.holds)
 
@@ -98,6 +98,6 @@ def _check_alone(rules: RuleOptions, *others: object) -> None:
     """Raise `UsageError` if rules, or any of `others`, are given together with a report."""
     from initctl.request import Request
 
-    if any(other is not None for other in others) or Request.of(vars(rules)) != Request.of({}):
+    if any(other is not None for other in others) or Request.of(rules.asked) != Request.of({}):
         fault = "--report cannot be combined with rules, --plan, --against or --sample"
         raise UsageError(Problem("usage.report", fault, "leave them out: the report says what CHECKPOINT must hold"))

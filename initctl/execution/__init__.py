@@ -6,6 +6,7 @@ destination.py    the real path and the permissions of a result; what must not b
 stale_files.py    which other files of a directory are copied too
 content.py        what the files of a result are made of
 rewriting.py      the input's own files, written anew or patched
+resizing.py       the files of a checkpoint whose tensors get other shapes
 converting.py     new files in another format, or in other shards
 writer.py         writes any of these
 tasks.py          a file's content as tasks that can run in any order
@@ -13,6 +14,7 @@ tasks.py          a file's content as tasks that can run in any order
 
 from initctl.execution.execute import execute
 from initctl.execution.output_format import Conversion, FormatChoice, decide_format
+from initctl.execution.resizing import check_resizable
 from initctl.execution.stale_files import decide_stale
 
-__all__ = ["Conversion", "FormatChoice", "decide_format", "decide_stale", "execute"]
+__all__ = ["Conversion", "FormatChoice", "check_resizable", "decide_format", "decide_stale", "execute"]

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.execution.tasks import copy_tasks, gather_tasks
+from initctl.filling.targets import TargetBlock
 from initctl.formats.writing.formats import Layout
 from initctl.layout.ranges import ByteRange, total
+from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
-    from initctl.filling.targets import FilledFile, TargetBlock
+    from initctl.filling.targets import FilledFile
     from initctl.formats import CheckpointFile, Checksum
-    from initctl.tensors import TensorPart
+    from initctl.planning import Action
     from initctl.workers import Task
 
 
@@ -63,6 +65,14 @@ class Content(NamedTuple):
         for part, begin in self.moved:
             for block in part.blocks:
                 yield from gather_tasks(part.tensor, block, sources[block.file], destination, begin)
+
+
+def target_at(action: Action, offset: int) -> TargetBlock:
+    """The block that `action` fills, in a tensor that begins at `offset` of a new file."""
+    tensor = action.tensor
+    moved = TensorSpec.contiguous(tensor.name, tensor.dtype, tensor.shape, "", offset)
+    (block,) = TensorPart(moved, action.rows).blocks
+    return TargetBlock(action, block, action.law)
 
 
 class Draft(NamedTuple):

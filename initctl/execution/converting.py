@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.commit.staging import new_file_mode
 from initctl.errors import FitError, Problem, shown
-from initctl.execution.content import Content, Draft
-from initctl.filling.targets import FilledFile, TargetBlock
+from initctl.execution.content import Content, Draft, target_at
+from initctl.filling.targets import FilledFile
 from initctl.formats.config import CONFIG
 from initctl.formats.directories import shards
 from initctl.formats.file_formats import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.formats import Format, Layout, Part
+from initctl.reshaping.renewed_files import config_text
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
     from initctl.execution.output_format import Conversion
     from initctl.formats import Checkpoint, CheckpointFile
-    from initctl.planning import Action, Plan
+    from initctl.planning import Plan
+    from initctl.tensors import TensorSpec
 
 _LARGEST_FILE = 2**63
 
@@ -43,8 +44,8 @@ def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[s
     contents = {names[name]: _content(plan, form, names[name], shard) for name, shard in spread.items()}
     if len(spread) > 1:
         contents[checkpoint.named(naming.index)] = _file(shards.index_of(spread), checkpoint)
-    if checkpoint.new_config is not None:
-        contents[checkpoint.named(CONFIG)] = _config(checkpoint)
+    if checkpoint.new_fields:
+        contents[checkpoint.named(CONFIG)] = _file(config_text(checkpoint), checkpoint)
     contents |= {checkpoint.named(name): _file(data, checkpoint) for name, data in checkpoint.new_files.items()}
     new = {*contents, *dropped}
     others = [file for file in checkpoint.side_files if file.name not in new]
@@ -109,7 +110,7 @@ def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpe
     offsets = layout.offsets
     places = {tensor.value_name: offsets[tensor.name] for tensor in tensors}
     filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.value_name in places]
-    targets = [_target(action, places[action.tensor.value_name]) for action in filled]
+    targets = [target_at(action, places[action.tensor.value_name]) for action in filled]
     kept = [(k.part, offsets[k.tensor.name]) for k in plan.kept if k.part.numel and k.tensor.name in offsets]
     known = [_known(part, begin, plan.checkpoint) for part, begin in kept if part.tensor.name in plan.checkpoint.values]
     return Content(layout._replace(parts=[*layout.parts, *known]), _mode(plan.checkpoint), targets, moved=kept)
@@ -121,12 +122,6 @@ def _known(part: TensorPart, begin: int, checkpoint: Checkpoint) -> Part:
     return begin + first, checkpoint.values[part.tensor.name][first : first + part.nbytes]
 
 
-def _config(checkpoint: Checkpoint) -> Content:
-    """The file `config.json` with the new content, as transformers writes it."""
-    text = json.dumps(checkpoint.new_config, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    return _file(text.encode(), checkpoint)
-
-
 def _file(data: bytes, checkpoint: Checkpoint) -> Content:
     """A file of these bytes."""
     return Content(Layout([(0, data)], {}, len(data)), _mode(checkpoint))
@@ -135,11 +130,3 @@ def _file(data: bytes, checkpoint: Checkpoint) -> Content:
 def _mode(checkpoint: Checkpoint) -> int:
     """The permissions of new files: those of the first file of weights, or else those of any new file."""
     return checkpoint.files[0].mode if checkpoint.files else new_file_mode()
-
-
-def _target(action: Action, offset: int) -> TargetBlock:
-    """The block that `action` fills, in a tensor that begins at `offset`."""
-    tensor = action.tensor
-    moved = TensorSpec.contiguous(tensor.name, tensor.dtype, tensor.shape, "", offset)
-    (block,) = TensorPart(moved, action.rows).blocks
-    return TargetBlock(action, block, action.law)

@@ -19,6 +19,7 @@ from initctl.execution.destination import (
     real_path,
 )
 from initctl.execution.output_format import Conversion, names_directory
+from initctl.execution.resizing import check_resizable
 from initctl.execution.rewriting import fill_in_place, rewritten
 from initctl.execution.writer import Writer
 from initctl.filling.memory import check_memory
@@ -68,6 +69,8 @@ def execute(
     overwrites only the bytes that rules fill: then `UncertainError` can also mean that only some of them are new.
     """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
+    is_reset = plan.buffers is not None
+    check_resizable(plan.checkpoint, output, conversion, patch=patch, is_reset=is_reset)
     if output is not None:
         check_not_source(plan, output)
     check_memory(plan.actions)
@@ -132,7 +135,8 @@ def _to_new_path(
 
 def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written:
     checkpoint = writer.checkpoint
-    touched = [file for file in checkpoint.files if file.name in writer.targets]
+    files = [*checkpoint.files, *(new.file for new in writer.renewed_files.values() if not new.tensors)]
+    touched = [file for file in files if file.name in writer.renewed_files or file.name in writer.targets]
     if patch:
         fill_in_place(writer, touched)
     else:

@@ -24,6 +24,7 @@ from initctl.filling.targets import TargetBlock, targets_by_file
 from initctl.grouping import grouped
 from initctl.layout.ranges import joined, total, uncovered
 from initctl.reading import TensorReader
+from initctl.reshaping.renewed_files import RenewedFile, renewed_files
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class Writer:
     def targets(self) -> dict[str, list[TargetBlock]]:
         """The blocks that are filled in each of the checkpoint's own files, by name."""
         return targets_by_file(self.written)
+
+    @cached_property
+    def renewed_files(self) -> dict[str, RenewedFile]:
+        """The checkpoint's own files that change around their tensors, by name."""
+        return renewed_files(self.checkpoint)
 
     def committed(self) -> None:
         if self.on_event:

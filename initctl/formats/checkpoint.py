@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +45,8 @@ class Checkpoint(Displayed, Location):
 
     `files` is empty for a model in memory, and for a checkpoint that is yet to be written. If some elements have no
     value yet, the table is `incomplete`: rules must fill them. `new_config` is the content of `config.json` in the
-    result, if it differs from the one beside the checkpoint. `values` are the bytes of tensors that no file holds, and
-    `new_files` are further files of the result, both by name.
+    result, if it differs from the one beside the checkpoint; `new_fields` are the values that differ, after their keys.
+    `values` are the bytes of tensors that no file holds, and `new_files` are further files of the result, both by name.
     """
 
     format: str
@@ -66,6 +66,7 @@ class Checkpoint(Displayed, Location):
     read_only: str | None = None
     incomplete: bool = False
     new_config: Mapping[str, Any] | None = None
+    new_fields: tuple[tuple[tuple[str, ...], Any], ...] = ()
     values: Mapping[str, bytes] = field(default_factory=dict)
     new_files: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -76,6 +77,19 @@ class Checkpoint(Displayed, Location):
         if CONFIG in self.new_files:
             return parse_object(self.new_files[CONFIG])
         return read_config(self.home) if self.files else None
+
+    @cached_property
+    def resized(self) -> tuple[TensorSpec, ...]:
+        """The tensors that get another shape."""
+        return tuple(tensor for tensor in self.tensors if tensor.old)
+
+    @property
+    def as_read(self) -> Checkpoint:
+        """The table as its files are: every tensor with its old shape, and the old `config.json`."""
+        if not self.resized and self.new_config is None:
+            return self
+        tensors = tuple(tensor.old or tensor for tensor in self.tensors)
+        return replace(self, tensors=tensors, incomplete=False, new_config=None, new_fields=())
 
     @property
     def without_config(self) -> str:

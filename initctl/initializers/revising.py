@@ -47,6 +47,9 @@ class Perturbed(RevisingLaw):
     def largest(self) -> float:
         return 0.0 if self.relative else LARGEST_NORMAL * self.noise
 
+    def rows_read(self, filled: tuple[int, int], count: int) -> tuple[int, int]:
+        return (0, count) if self.relative and self.noise else filled
+
     def prepared(self, draws: Draws, old: Old) -> Affine:
         noise = self.noise * (_moments(draws, old)[1] if self.relative and self.noise else 1)
         _check_finite(noise, old)
@@ -71,6 +74,9 @@ class PartlyNormal(RevisingLaw):
     def largest(self) -> float:
         return abs(self.mean) + LARGEST_NORMAL * self.std
 
+    def rows_read(self, filled: tuple[int, int], _: int) -> tuple[int, int]:
+        return filled
+
     def prepared(self, _: Draws, old: Old) -> Mixture:
         return Mixture(old, self.p, self.mean, self.std)
 
@@ -93,6 +99,9 @@ class CopiedTensor(RevisingLaw):
     @property
     def needs_whole(self) -> bool:
         return self.source.checkpoint is None
+
+    def rows_read(self, *_: object) -> tuple[int, int]:
+        return 0, 0
 
     def prepared(self, _: Draws, old: Old) -> Same | EveryRow:
         source, row = old.other(self.source), self.row
@@ -117,6 +126,9 @@ class MeanOfRows(RevisingLaw):
     @property
     def largest(self) -> float:
         return LARGEST_NORMAL * self.noise
+
+    def rows_read(self, *_: object) -> tuple[int, int]:
+        return self.start, self.stop
 
     def prepared(self, _: Draws, old: Old) -> EveryRow:
         import numpy as np

@@ -23,7 +23,8 @@ _HEADING = ("tensor", *_NUMBERS, "initializer")
 class Change(NamedTuple):
     """Statistics of the part of a tensor that an `action` fills, `before` and `after`.
 
-    Both are of the same elements: their `tensor` is the filled part, as a separate tensor.
+    Both are of the same elements: their `tensor` is the filled part, as a separate tensor. But rows that have no value
+    before are only in `after`.
     """
 
     action: Action

@@ -44,7 +44,7 @@ def measured_changes(
         reader = stack.enter_context(TensorReader(plan.checkpoint))
         engines = choose_engines(written, threads=threads, on_event=on_event)
         computer = Computer(plan.seed, engines, olds(plan, stack))
-        tensors = [action.part.alone for action in written]
+        tensors = [_held(action) for action in written]
         workers.total += 2 * sum(tensor.nbytes for tensor in tensors)
         measure = _Measure(measuring_engine(tensors), workers, is_digested=digest)
         before = measure(tensors, reader)
@@ -88,6 +88,10 @@ def _for_each_name(
     return Changes(plan, tuple(_change(action, *pair) for action, pair in found))
 
 
-def _change(action: Action, *both: TensorStatistics) -> Change:
-    tensor = action.part.alone
-    return Change(action, *(found if found.tensor is tensor else found._replace(tensor=tensor) for found in both))
+def _change(action: Action, before: TensorStatistics, after: TensorStatistics) -> Change:
+    return Change(action, before._replace(tensor=_held(action)), after._replace(tensor=action.part.alone))
+
+
+def _held(action: Action) -> TensorSpec:
+    """What the checkpoint holds now of the part that `action` fills, as a separate tensor."""
+    return action.part.with_values.alone

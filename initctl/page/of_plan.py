@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.applied import Applied, written_text
 from initctl.display.folding import fold
-from initctl.display.tables import count, shape_text, size_text
+from initctl.display.tables import count, size_text
 from initctl.errors import Problem, shown
 from initctl.initializers import KEEP
 from initctl.page.charts import depth_charts
@@ -15,7 +15,7 @@ from initctl.page.content import Column, Drawing, Fact, Item, ItemList, Page, Se
 from initctl.page.drawing import before_and_after
 from initctl.page.problems import warnings
 from initctl.planning.action import RESET, Action, Kept
-from initctl.planning.overview import initializer_text, part_name
+from initctl.planning.overview import initializer_text, part_name, shape_change
 from initctl.statistics.result import number
 from initctl.stream.engines import Moments
 from initctl.tensors import Totals
@@ -116,7 +116,7 @@ def _row(part: Action | Kept, change: Change | None) -> Sequence[str | Drawing]:
     std, mean = ([number(getattr(of, name)) if of.finite else "" for of in both] for name in ("std", "mean"))
     drawing = before_and_after(change.before.histogram, change.after.histogram) if change else ""
     done = _initializer(part), part.rule.source if part.rule else ""
-    size = f"{part.part.numel:,}", shape_text(tensor.shape), tensor.dtype.name
+    size = f"{part.part.numel:,}", shape_change(tensor), tensor.dtype.name
     return shown(part_name(part)), drawing, *std, *done, *mean, *size
 
 

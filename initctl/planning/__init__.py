@@ -2,6 +2,7 @@
 
     bound_rule.py            a rule whose initializer and names are known
     planner.py               from a checkpoint's table and bound rules to a plan, or to an error with all faults
+    resizing.py              from new sizes by patterns to a table with new shapes
     surroundings.py          what is the same for all rules and tensors: names, config.json, other checkpoints
     deciding.py              which rule decides which tensor, or which of its rows
     likeness.py              which tensors look the same to the rules, and are decided once

@@ -104,6 +104,7 @@ def _json(entry: Action | Kept, done: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "tensor": tensor.name,
         "shape": list(tensor.shape),
+        "old_shape": tensor.old and list(tensor.old.shape),
         "dtype": tensor.dtype.name,
         "rows": entry.rows and list(entry.rows),
         "rule": entry.rule and entry.rule.text,

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from initctl.planning.surroundings import Surroundings
     from initctl.tensors import RowRange, TensorSpec
 
-_MORE_ROWS = (
-    "a rule keeps shapes: add the rows first (in transformers: model.resize_token_embeddings(N), then save_pretrained)"
-    "; see initctl help rules"
-)
+_MORE_ROWS = "a rule keeps the number of rows: --rows 'PATTERN=N' changes it; see initctl help rows"
 
 
 @dataclass(slots=True, eq=False)

@@ -68,7 +68,10 @@ def malformed(name: str, fault: str, hint: str | None = None) -> NoReturn:
 
 
 def table_digest(checkpoint: Checkpoint) -> str:
-    """Digest of a checkpoint's tensors and of the places of their bytes. A single file may be renamed."""
+    """Digest of a checkpoint's tensors and of the places of their bytes, as the files are now. A single file may be
+    renamed.
+    """
+    checkpoint = checkpoint.as_read
     named = checkpoint.is_directory
 
     def rows(tensors: Iterable[TensorSpec]) -> list[Any]:
@@ -85,7 +88,7 @@ def table_digest(checkpoint: Checkpoint) -> str:
 
 
 def tensors_digest(checkpoint: Checkpoint) -> str:
-    """Digest of tensor names, dtypes and shapes, in any files."""
+    """Digest of tensor names, dtypes and new shapes, in any files."""
     rows = sorted(
         (name, tensor.dtype.name, tensor.shape)
         for tensor in checkpoint.tensors

@@ -12,6 +12,7 @@ from initctl.dtypes import BY_NAME, DType, every_float_holds
 from initctl.errors import Problem, shown
 from initctl.initializers import BoundCall, Resolved, Unfit
 from initctl.planning.action import Action, Located
+from initctl.planning.blank_rows import blank_text, check_values_read
 from initctl.planning.near_misses import nearest_names
 from initctl.stream import (
     SAME_EVERYWHERE,
@@ -23,7 +24,7 @@ from initctl.stream import (
     RevisingLaw,
     Source,
 )
-from initctl.tensors import RowRange, TensorSpec
+from initctl.tensors import RowRange, TensorPart, TensorSpec
 
 if TYPE_CHECKING:
     from initctl.initializers.revising import CopiedTensor
@@ -39,9 +40,11 @@ def action_of(rule: Rule, call: BoundCall, tensor: TensorSpec, rows: RowRange | 
     resolved = _fit(call, tensor)
     if rows and isinstance(resolved.law, RevisingLaw) and resolved.law.whole:
         raise Unfit("it needs a whole tensor, but this rule takes only some rows")
-    if isinstance(resolved.law, RevisingLaw) and not resolved.law.sources and not tensor.blocks and tensor.numel:
-        raise Unfit("this initializer starts from old values, and the tensor has none yet")
-    sources = _sources(resolved.law, tensor, around) if isinstance(resolved.law, RevisingLaw) else {}
+    sources: Mapping[Source, Located] = {}
+    if isinstance(resolved.law, RevisingLaw):
+        if around.checkpoint.incomplete:
+            check_values_read(resolved.law, tensor, rows)
+        sources = _sources(resolved.law, tensor, around)
     name, arguments = call.initializer.name, call.shown_arguments
     return Action(tensor, rule, name, arguments, resolved.numbers, resolved.law, rows=rows, sources=sources)
 
@@ -119,8 +122,8 @@ def _located(source: Source, around: Surroundings) -> Located:
         nearest = nearest_names(source.name, list(there.tensors))
         proposal = f"; did you mean {shown(nearest[0])}?" if nearest else ""
         raise Unfit(f"{shown(there.checkpoint.path)} has no tensor {shown(source.name)}{proposal}")
-    if not found.blocks and not found.unwritable and there.checkpoint.incomplete:
-        raise Unfit(f"{shown(source.name)} has no values yet")
+    if there.checkpoint.incomplete and not found.unwritable and (blank := blank_text(TensorPart(found))):
+        raise Unfit(f"it copies {shown(source.name)}, but {blank}")
     if not found.blocks or found.dtype.kind in ("packed", "quantized"):
         raise Unfit(f"the numbers of {shown(source.name)} cannot be read: {found.unwritable or found.dtype.name}")
     return Located(there.checkpoint, found)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from initctl.display.blocks import ARROW
 from initctl.display.colors import DIM
 from initctl.display.folding import listing
 from initctl.display.tables import Listing, count, shape_text, size_text
@@ -16,7 +17,7 @@ from initctl.stream.devices import CPU
 
 if TYPE_CHECKING:
     from initctl.rules import Rule
-    from initctl.tensors import Totals
+    from initctl.tensors import TensorSpec, Totals
 
 _HEADING = ("tensor", "shape", "dtype", "rule", "initializer")
 _SPARE = (("dtype",), ("shape",), ("rule",))
@@ -29,7 +30,7 @@ def overview(parts: Sequence[Action | Kept], *, unfold: bool) -> Listing:
     brief: dict[str, str] = {}  # rules without what they take
     for part in parts:
         law = (id(part.arguments), id(part.derived)) if isinstance(part, Action) else None
-        key = (part.tensor.shape, part.tensor.dtype.name, id(part.rule), law)
+        key = (shape_change(part.tensor), part.tensor.dtype.name, id(part.rule), law)
         if key not in known:
             known[key] = _rest(part)
             brief[rule_text(part.rule)] = part.rule.origin.brief if part.rule else "-"
@@ -62,7 +63,12 @@ def part_name(part: Action | Kept) -> str:
 
 def _rest(part: Action | Kept) -> tuple[str, ...]:
     initializer = KEEP if isinstance(part, Kept) else initializer_text(part)
-    return shape_text(part.tensor.shape), part.tensor.dtype.name, rule_text(part.rule), initializer
+    return shape_change(part.tensor), part.tensor.dtype.name, rule_text(part.rule), initializer
+
+
+def shape_change(tensor: TensorSpec) -> str:
+    """The shape of a tensor, after its old one if that differs."""
+    return (f"{shape_text(tensor.old.shape)}{ARROW}" if tensor.old else "") + shape_text(tensor.shape)
 
 
 def rule_text(rule: Rule | None) -> str:

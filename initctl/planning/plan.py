@@ -10,13 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from initctl.display.tables import Displayed, Report, count
-from initctl.errors import Problem, UsageError, shown
+from initctl.errors import Problem, UsageError, listed, shown
 from initctl.grouping import grouped
 from initctl.initializers import KEEP
 from initctl.planning.action import Action, Kept
 from initctl.planning.documents import SCHEMA, check_replaceable, signed, table_digest, tensors_digest
 from initctl.planning.lookup import configured
 from initctl.planning.overview import amount, on_devices, overview
+from initctl.reshaping import UNCHANGED, Reshaping
+from initctl.reshaping.renewed_files import new_settings
 from initctl.rules.expressions.terms import BASE, CONFIG
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
@@ -27,6 +29,7 @@ PHILOX, TORCH = "philox", "torch"
 if TYPE_CHECKING:
     from initctl.formats import Checkpoint
     from initctl.planning.bound_rule import BoundRule
+    from initctl.reshaping.settings import Setting
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -35,8 +38,8 @@ class Plan(Displayed):
 
     `resets` are actions outside of the state dict: they reset the optimizer state of filled tensors. `buffers` are
     patterns for names of tensors that no optimizer has state of; None means that no reset was requested. `rules` are
-    all rules; `config` is the parsed config.json, if rules may use it, and `base` that of a base model. A loaded plan
-    has none of these.
+    all rules, `config` is the parsed config.json, if rules may use it, `base` is that of a base model, and `reshaping`
+    are the new sizes and settings as they were asked for. A loaded plan has none of these.
     """
 
     checkpoint: Checkpoint
@@ -50,6 +53,7 @@ class Plan(Displayed):
     rules: tuple[BoundRule, ...] = ()
     config: Mapping[str, Any] | None = None
     base: Mapping[str, Any] | None = None
+    reshaping: Reshaping = UNCHANGED
 
     @property
     def distinct_actions(self) -> tuple[Action, ...]:
@@ -99,8 +103,17 @@ class Plan(Displayed):
         said = [f"{fill} {amount(self.initialized, len(some))}", f"{keep} {amount(self.kept_totals, len(some))}"]
         if self.resets:
             said.append(f"reset {amount(self.reset_totals)} of an optimizer")
+        if self.checkpoint.resized:
+            said.append(f"{'resized' if is_done else 'resize'} {count(len(self.checkpoint.resized), 'tensor')}")
+        if settings := self.settings:
+            said.append(f"set {listed([shown(str(setting)) for setting in settings], at_most=4)}")
         rng = "" if self.rng == PHILOX else f" of {self.rng}"
         return "; ".join([*said, *_root(self.checkpoint), f"seed {self.seed}{rng}", *on_devices(self.actions)])
+
+    @property
+    def settings(self) -> list[Setting]:
+        """The fields of `config.json` that get another value."""
+        return new_settings(self.checkpoint)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the plan to the file `path`. `initctl.load_plan` loads it, for exactly this checkpoint.
@@ -132,11 +145,12 @@ class Plan(Displayed):
         """
         from initctl.recipes.writing import recipe_text
 
-        if not self.rules:
+        if not self.rules and not self.reshaping:
             fault = "the plan was saved without its rules, so it cannot be written as a recipe"
             raise UsageError(Problem("plan.recipe", fault, "plan with the rules again"))
         rules = [(rule.rule, rule.initializer) for rule in self.rules]
-        return recipe_text(rules, self.seed, partial(configured, {CONFIG: self.config, BASE: self.base}))
+        configs = {CONFIG: self.config, BASE: self.base}
+        return recipe_text(rules, self.seed, partial(configured, configs), self.reshaping)
 
     def to_document(self) -> dict[str, Any]:
         """The plan as it is saved: what is done to each tensor, every number, and digests of the checkpoint's table."""
@@ -152,6 +166,7 @@ class Plan(Displayed):
                 "rng": self.rng,
                 "reset_optimizer": self.buffers is not None,
                 "buffers": list(self.buffers or ()),
+                **_reshaped(self.checkpoint, self.settings),
                 "actions": [action.to_document() for action in self.actions],
                 "sources": {path: table_digest(table) for path, table in other_checkpoints(self.actions).items()},
             }
@@ -176,6 +191,7 @@ class Plan(Displayed):
             "actions": [action.to_json() for action in self.actions],
             "kept": [kept.to_json() for kept in self.kept],
             "resets": [action.to_json() for action in self.resets],
+            "set_config": {setting.key: setting.value for setting in self.settings},
             "totals": {
                 **self.checkpoint.totals._asdict(),
                 "initialized": self.initialized._asdict(),
@@ -183,6 +199,13 @@ class Plan(Displayed):
                 "reset": self.reset_totals._asdict(),
             },
         }
+
+
+def _reshaped(checkpoint: Checkpoint, settings: Iterable[Setting]) -> dict[str, Any]:
+    """What a saved plan says about new shapes and about `config.json`: nothing if they stay."""
+    shapes = {tensor.name: [list(tensor.shape), bool(tensor.blocks)] for tensor in checkpoint.resized}
+    fields = [[list(keys), value] for keys, value in settings]
+    return {**({"shapes": shapes} if shapes else {}), **({"set_config": fields} if fields else {})}
 
 
 def untouched(tensors: Iterable[TensorSpec], actions: Iterable[Action]) -> Iterator[TensorPart]:

@@ -10,6 +10,7 @@ from initctl.errors import FitError, Problem, UsageError, shown
 from initctl.planning.advice.averages import copies_out_of_step
 from initctl.planning.advice.left_alone import left_alone, undecided_weights
 from initctl.planning.advice.reversed_fans import reversed_fans
+from initctl.planning.advice.sizes import fields_out_of_step, rows_left_behind
 from initctl.planning.advice.surprises import idle_truncations, masks_as_biases, random_averages, split_weights
 from initctl.planning.advice.unfit_presets import FromPreset, Left, idle_preset, partial_preset
 from initctl.planning.advice.unused import hollow_rules, idle_alternatives, unused_rules
@@ -40,6 +41,8 @@ WARNINGS: tuple[Callable[[Decided, Surroundings], Iterable[Problem]], ...] = (
     copies_out_of_step,
     split_weights,
     reversed_fans,
+    fields_out_of_step,
+    rows_left_behind,
 )
 """Checks for probable mistakes that only warn."""
 
@@ -95,7 +98,7 @@ def make_plan(
     if options.reset_optimizer and not faults:
         checkpoint = with_optimizers_beside(checkpoint)
         reset = resets(checkpoint, actions, options.buffers)
-    elif actions and not faults:
+    elif (actions or checkpoint.resized) and not faults:
         reset = Resets((), old_values_kept(checkpoint))
     faults = faults or shared(checkpoint, actions, decided.kept, reset.actions)
     refused, warned = _findings(decided, around, preset, options)

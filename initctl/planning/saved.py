@@ -20,6 +20,8 @@ from initctl.planning.plan import PHILOX, TORCH, Plan, other_checkpoints, untouc
 from initctl.planning.sharing import shared
 from initctl.planning.surroundings import Surroundings
 from initctl.planning.torch_init import by_torch
+from initctl.reshaping import NewShape, reshaped
+from initctl.reshaping.settings import setting, with_settings
 from initctl.rules import Call, Glob, Origin, Rule, Selector, parse_rule, quoted
 from initctl.stream.key import SEED_LIMIT
 
@@ -66,7 +68,7 @@ class SavedPlan:
         if table is None:
             raise _other(path, self.name)
         try:
-            return self._plan(Surroundings(table), is_result=is_result)
+            return self._plan(Surroundings(table if is_result else self._reshaped(table)), is_result=is_result)
         except (UsageError, Refused) as error:  # an initializer, an argument or a device that is not known
             malformed(self.name, f"is damaged: {error}", "plan again")
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, Unfit) as error:
@@ -76,6 +78,14 @@ class SavedPlan:
         """The table of the checkpoint at `path`, including files of optimizers that the plan resets."""
         table = read_checkpoint(path, root=root, component=component)
         return with_optimizers_beside(table) if self.document.get("reset_optimizer") is True else table
+
+    def _reshaped(self, table: Checkpoint) -> Checkpoint:
+        """`table` with the new shapes and settings. Raises whatever a wrong entry causes: `restored` reports it."""
+        entries, fields = self.document.get("shapes", {}), self.document.get("set_config", [])
+        shapes = {name: NewShape(tuple(shape), bool(keeps)) for name, (shape, keeps) in entries.items()}
+        settings = [setting(tuple(map(_text, keys)), value) for keys, value in fields]
+        config = with_settings(table.config() or {}, settings, follow=False) if settings else None
+        return reshaped(table, shapes, config) if shapes or settings else table
 
     def _plan(self, around: Surroundings, *, is_result: bool) -> Plan:
         document, table = self.document, around.checkpoint

@@ -172,7 +172,7 @@ def _torn(entries: Mapping[str, Sequence[Entry]]) -> Problem:
     message = f"{tied} are one tensor, but rules treat them differently: {listed(decided)}"
     filled = next(entry for parts in entries.values() for entry in parts if isinstance(entry, Action))
     rows = filled.rule.selector.rows
-    rule = f"{_alternatives(names)}{rows.text if rows else ''}={_call(filled)}"
+    rule = f"{alternatives(names)}{rows.text if rows else ''}={_call(filled)}"
     return Problem("rule.tied", message, f"write '{escape(rule)}'")
 
 
@@ -187,7 +187,7 @@ def _rules(parts: Sequence[Entry]) -> str:
     return " and ".join(dict.fromkeys(str(part.rule) for part in parts if part.rule)) or "no rule"
 
 
-def _alternatives(names: Sequence[str]) -> str:
+def alternatives(names: Sequence[str]) -> str:
     """A pattern that matches `names` and no others."""
     parts = [quoted(name).split(".") for name in names]
     shortest = min(map(len, parts)) - 1

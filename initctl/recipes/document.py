@@ -13,6 +13,16 @@
     [base]                                     # the same for the config.json of a base model
     hidden_size = 256
 
+    [rows]                                     # other numbers of rows
+    "classifier.*" = 5
+    "*embed_tokens.weight" = "pad:64"
+
+    [dims]                                     # other shapes; rules must fill these tensors
+    pos_embed = [1, 577, 768]
+
+    [set_config]                               # other values in the result's config.json
+    num_labels = 5
+
     [[rule]]
     match = ["*.c_proj.weight", "*.out.weight"]
     where = "ndim == 2"
@@ -29,9 +39,12 @@ from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from initctl.errors import Excerpt, Problem, RuleError, escape, shown
+from initctl.errors import Excerpt, Problem, RuleError, UsageError, escape, shown
 from initctl.formats.config import dotted
 from initctl.recipes.malformed import hint_for
+from initctl.reshaping import Reshaping
+from initctl.reshaping.settings import setting
+from initctl.reshaping.sizes import DIMS, ROWS, parse_resize
 from initctl.rules import Call, Rule, Scope, parse_call, parse_condition, parse_expression, parse_selector
 from initctl.rules.expressions.terms import CONFIGS, RESERVED
 from initctl.stream.key import SEED_LIMIT
@@ -39,10 +52,13 @@ from initctl.suggestions import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from initctl.recipes.positions import DocumentText, Path
+    from initctl.reshaping.settings import Setting
+    from initctl.reshaping.sizes import Resize
     from initctl.rules import Expression, Selector, Value
 
-KEYS = ("seed", "extends", "optional", "vars", *CONFIGS, "rule", "preset")
+SETTINGS = "set_config"
 _WHERE = "where"
+KEYS = ("seed", "extends", "optional", "vars", *CONFIGS, ROWS, DIMS, SETTINGS, "rule", "preset")
 _FLAG = "must be true or false"
 RULE_KEYS = ("match", "init", _WHERE, "optional")
 PRESET_KEYS = ("summary", "source", "model_types")
@@ -67,6 +83,7 @@ class Document(NamedTuple):
     vars: Mapping[str, Expression]
     defaults: Mapping[str, Value]
     tables: tuple[_Field, ...]
+    reshaping: Reshaping
     optional: bool
 
     def rules(self, scope: Scope) -> Iterator[Rule]:
@@ -81,6 +98,7 @@ def parse_document(text: DocumentText) -> Document:
     document.check_keys(KEYS)
     document.inner("preset", {}).check_keys(PRESET_KEYS)
     variables, configs = document.inner("vars", {}), {name: document.inner(name, {}).table() for name in CONFIGS}
+    optional = document.inner("optional", otherwise=False).of(bool, _FLAG)
     return Document(
         text,
         document.inner("seed").seeds(),
@@ -88,7 +106,8 @@ def parse_document(text: DocumentText) -> Document:
         {name: variables.inner(name).variable(name) for name in variables.table()},
         {name: _config_value(text, name, value) for name, value in dotted(configs)},
         tuple(document.inner("rule", []).rule_tables()),
-        document.inner("optional", otherwise=False).of(bool, _FLAG),
+        Reshaping(tuple(_sizes(document, optional=optional)), tuple(_settings(document))),
+        optional,
     )
 
 
@@ -219,6 +238,33 @@ class _Field(NamedTuple):
         if not isinstance(self.value, list) or not all(isinstance(table, dict) for table in self.value):
             raise self.error("must be a list of tables", "write [[rule]] above each rule")
         return (_Field(self.document, (*self.path, number), table) for number, table in enumerate(self.value))
+
+
+def _sizes(document: _Field, *, optional: bool) -> Iterator[Resize]:
+    """The new sizes in the tables `[rows]` and `[dims]`. Raises `RuleError`."""
+    for kind in (ROWS, DIMS):
+        table = document.inner(kind, {})
+        for pattern in table.table():
+            field = table.inner(pattern)
+            place = document.document.key(field.path)
+            origin = document.document.origin_of(kind, place or Excerpt.of(pattern))
+            try:
+                yield parse_resize(kind, pattern, field.value, origin, optional=optional)
+            except RuleError as error:
+                raise RuleError(
+                    *(document.document.located(problem, field.path) for problem in error.problems)
+                ) from None
+
+
+def _settings(document: _Field) -> Iterator[Setting]:
+    """The fields in the table `[set_config]`. Raises `RuleError`."""
+    table = document.inner(SETTINGS, {})
+    for name, value in dotted(table.table()):
+        keys = tuple(name.split("."))
+        try:
+            yield setting(keys, value)
+        except UsageError as error:
+            raise RuleError(*(document.document.located(p, (SETTINGS, *keys)) for p in error.problems)) from None
 
 
 def _rules(table: _Field, scope: Scope, *, optional: bool) -> Iterator[Rule]:

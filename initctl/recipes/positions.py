@@ -163,8 +163,12 @@ class DocumentText(NamedTuple):
 
     def origin(self, number: int, source: Excerpt) -> Origin:
         """The origin of a rule in table `number`, counted from 0; its pattern is at `source`."""
+        return self.origin_of(f"rule {number + 1}", source)
+
+    def origin_of(self, name: str, source: Excerpt) -> Origin:
+        """The origin of what messages call `name`, whose pattern is at `source`."""
         recipe, preset = (None, self.name) if self.is_preset else (self.name, None)
-        return Origin(f"rule {number + 1}", recipe, preset, source)
+        return Origin(name, recipe, preset, source)
 
     @property
     def positions(self) -> Positions:

@@ -13,6 +13,7 @@ from initctl.formats.opening import read_small
 from initctl.recipes.document import Document, Seed, parse_document
 from initctl.recipes.positions import DocumentText
 from initctl.recipes.presets import AUTO, PRESET, find_preset, preset_names
+from initctl.reshaping import UNCHANGED, Reshaping
 from initctl.rules import Expression, Rule, Scope, Value
 from initctl.schemas import PLAN
 
@@ -24,7 +25,7 @@ MOST_DOCUMENTS = 64
 
 class Recipe(NamedTuple):
     """Rules in order, under one `scope`, and seeds: its own, or else those of the documents that it extends, which may
-    contradict each other.
+    contradict each other. `reshaping` are the new sizes and settings of all documents, in order.
 
     `documents` are all documents that it extends, then itself, by their identities.
     """
@@ -34,6 +35,7 @@ class Recipe(NamedTuple):
     scope: Scope
     seeds: tuple[Seed, ...] = ()
     documents: Mapping[str, Document] = MappingProxyType({})
+    reshaping: Reshaping = UNCHANGED
 
     @property
     def extends_preset(self) -> bool:
@@ -62,11 +64,12 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         defaults |= document.defaults
     scope = Scope(variables, defaults)
     rules = tuple(rule for document in documents.values() for rule in document.rules(scope))
-    if not rules:
+    reshaping = sum((document.reshaping for document in documents.values()), UNCHANGED)
+    if not rules and not reshaping:
         raise RuleError(
             Problem("recipe.empty", f"{shown(last.text.source)}: has no rules", "write [[rule]] above each")
         )
-    return Recipe(last.text.source, rules, scope, last.seeds, documents)
+    return Recipe(last.text.source, rules, scope, last.seeds, documents, reshaping)
 
 
 def _collect(origin: str, documents: dict[str, Document], chain: tuple[str, ...]) -> Document:

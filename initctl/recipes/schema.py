@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from initctl.initializers import KEEP, REGISTRY, Number, Parameter, Whole, Word
-from initctl.recipes.document import PRESET_KEYS, RULE_KEYS
+from initctl.recipes.document import PRESET_KEYS, RULE_KEYS, SETTINGS
+from initctl.reshaping.sizes import DIMS, ROWS
 from initctl.rules.expressions.terms import RESERVED
 from initctl.stream.key import SEED_LIMIT
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXPRESSION = {"type": "string", "minLength": 1}
+_SIZE = {"type": "integer", "minimum": 1}
 _SEEDS = {"minimum": 0, "maximum": SEED_LIMIT - 1}
 _TEXTS = {
     "oneOf": [
@@ -42,6 +44,22 @@ def recipe_schema() -> dict[str, Any]:
             },
             "config": {"description": "Defaults for keys that config.json does not have.", "type": "object"},
             "base": {"description": "Defaults for keys of a base model's config.json.", "type": "object"},
+            ROWS: {
+                "description": "Numbers of rows by patterns for tensor names; pad:64 rounds up to a multiple.",
+                "type": "object",
+                "additionalProperties": {"oneOf": [_SIZE, {"type": "string", "pattern": r"^(pad:)?[0-9]+$"}]},
+            },
+            DIMS: {
+                "description": "Shapes by patterns for tensor names. Rules must fill these tensors.",
+                "type": "object",
+                "additionalProperties": {
+                    "oneOf": [
+                        {"type": "array", "items": _SIZE, "minItems": 1},
+                        {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
+                    ]
+                },
+            },
+            SETTINGS: {"description": "New values of fields in the config.json of the result.", "type": "object"},
             "preset": {
                 "description": "About a preset.",
                 "type": "object",

@@ -14,14 +14,20 @@ from itertools import count
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from initctl.errors import RuleError, shown
+from initctl.errors import Problem, RuleError, shown
 from initctl.escaping import is_visible
+from initctl.recipes.document import SETTINGS
+from initctl.reshaping import UNCHANGED
+from initctl.reshaping.sizes import DIMS, ROWS, Padded
 from initctl.rules import Expression, Rule, Value, needed
 from initctl.rules.expressions.parser import LONGEST_EXPRESSION
 from initctl.rules.expressions.terms import CONFIGS, config_of
 
 if TYPE_CHECKING:
     from initctl.initializers import BoundCall
+    from initctl.reshaping import Reshaping
+    from initctl.reshaping.settings import Setting
+    from initctl.reshaping.sizes import Size
 
     Configured = Callable[[Rule, str], Value | None]
     """The value of a name such as `config.hidden_size`, or a rule's default for it."""
@@ -31,14 +37,19 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(e-[0-9]{2})?")
 
 
-def recipe_text(rules: Iterable[tuple[Rule, BoundCall | None]], seed: int, configured: Configured) -> str:
-    """A recipe of `rules`, each with its initializer, in order, and the seed.
+def recipe_text(
+    rules: Iterable[tuple[Rule, BoundCall | None]],
+    seed: int,
+    configured: Configured,
+    reshaping: Reshaping = UNCHANGED,
+) -> str:
+    """A recipe of `rules`, each with its initializer, in order, and the seed; and of new sizes and settings.
 
     Raises `RuleError` if an expression is too long after variables are renamed.
     """
     writer = _Writer(configured)
     lines = [line for rule, bound in rules for line in writer.rule(rule, bound)]
-    tables = {"vars": writer.vars, **{table: writer.configs_of(table) for table in CONFIGS}}
+    tables = {"vars": writer.vars, **{table: writer.configs_of(table) for table in CONFIGS}, **_reshaping(reshaping)}
     said = (line for name, meanings in tables.items() for line in _table(name, meanings))
     return "\n".join([f"seed = {seed}", *said, *lines]) + "\n"
 
@@ -46,6 +57,29 @@ def recipe_text(rules: Iterable[tuple[Rule, BoundCall | None]], seed: int, confi
 def _table(name: str, meanings: Meanings) -> Iterator[str]:
     said = [f"{_key(key)} = {value}" for key, value in meanings.items() if value is not None]
     return iter(("", f"[{name}]", *said) if said else ())
+
+
+def _reshaping(reshaping: Reshaping) -> dict[str, Meanings]:
+    """The tables of new sizes and settings. Raises `RuleError` if TOML cannot hold a value."""
+    rows: Meanings = {}
+    dims: Meanings = {}
+    for size in reshaping.sizes:  # the last one of a pattern decides
+        (rows if size.keeps_rows else dims).pop(size.names.pattern, None)
+        (rows if size.keeps_rows else dims)[size.names.pattern] = _size(size.size)
+    return {ROWS: rows, DIMS: dims, SETTINGS: {setting.key: _setting(setting) for setting in reshaping.settings}}
+
+
+def _size(size: Size) -> str:
+    return toml_text(str(size)) if isinstance(size, Padded) else json.dumps(size)
+
+
+def _setting(setting: Setting) -> str:
+    """The value of `setting` as TOML. Raises `RuleError` if TOML cannot hold it."""
+    items = setting.value if isinstance(setting.value, list) else [setting.value]
+    if any(item is None or isinstance(item, (dict, list)) for item in items):
+        fault = f"set-config: {shown(str(setting))} cannot be written in a recipe"
+        raise RuleError(Problem("recipe.unwritable", fault, "leave it out, and give it with --set-config"))
+    return _item(tuple(setting.value) if isinstance(setting.value, list) else setting.value)
 
 
 @dataclass(slots=True)

@@ -109,6 +109,10 @@ class RevisingLaw(ABC):
         """A bound on the magnitude of values that are not computed from old ones, if known."""
         return 0.0
 
+    def rows_read(self, filled: tuple[int, int], count: int) -> tuple[int, int]:  # noqa: ARG002 - others depend on it
+        """The range of the tensor's own `count` rows that is read to fill the rows `filled`; by default all of them."""
+        return 0, count
+
     @abstractmethod
     def prepared(self, draws: Draws, old: Old) -> Law:
         """The law of the tensor, ready to compute its values. It reads `old` while it computes."""

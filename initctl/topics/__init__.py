@@ -17,6 +17,7 @@ from initctl.suggestions import did_you_mean
 TOPICS = (
     "rules",
     "patterns",
+    "rows",
     "expressions",
     "recipes",
     "presets",

@@ -57,6 +57,9 @@ def test_a_line_is_read_as_a_shell_reads_it(line, before, word):
         (f"{APPLY} --base", ["--base-config "]),
         (f"{APPLY} --base-config ", []),
         (f"{APPLY} -r *=nothing:", []),
+        (f"{APPLY} --rows fc1", ["fc1.bias=", "fc1.weight="]),
+        (f"{APPLY} --dims fc1.bias=", []),
+        (f"{APPLY} --set-config ", []),
         ("initctl apply missing.safetensors -r fc", []),
         ("initctl inspect net.safetensors fc1.", ["fc1.bias ", "fc1.weight "]),
         ("initctl stats net.safetensors fc1.", ["fc1.bias ", "fc1.weight "]),
@@ -80,6 +83,13 @@ def test_the_last_word_is_completed_by_what_may_come_there(net, line, found):
 
 def test_every_topic_and_command_is_explained_by_help(net):
     assert candidates("initctl help ") == sorted(f"{name} " for name in {*TOPICS, *SUMMARIES})
+
+
+def test_fields_of_config_are_completed(folder):
+    checkpoint(folder / "model.safetensors", {"fc.bias": ("F32", (3,))})
+    (folder / "config.json").write_text('{"num_labels": 3, "text_config": {"vocab_size": 3}, "odd $name": 1}')
+    found = candidates(f"initctl plan {folder} --set-config ")
+    assert found == ["num_labels=", "text_config.vocab_size="]
 
 
 def test_many_names_are_completed_up_to_the_next_dot(folder):

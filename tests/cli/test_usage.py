@@ -74,8 +74,8 @@ def test_every_command_has_help_that_fits_80_columns(call, command):
         (["plan"], "missing argument CHECKPOINT; see initctl plan --help"),
         (["recipe-schema", "x"], "; see initctl recipe-schema --help"),
         (["--nonsense-of-any-kind"], "unknown option --nonsense-of-any-kind; see initctl --help"),
-        (["plan", "x", "--num-labels", "5"], "keeps their shapes; change the shape in the model"),
-        (["apply", "x", "--resize", "5"], "keeps their shapes; change the shape in the model"),
+        (["plan", "x", "--num-labels", "5"], "--rows 'PATTERN=N' changes the number of rows"),
+        (["apply", "x", "--resize", "5"], "--rows 'PATTERN=N' changes the number of rows"),
         (["plan", "x", "y"], "unexpected argument y; see initctl plan --help"),
         (["plan", "x", "-r"], "option -r requires an argument; see initctl plan --help"),
         (

@@ -28,6 +28,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
             {
                 "tensor": "fc1.weight",
                 "shape": [3, 4],
+                "old_shape": None,
                 "dtype": "bfloat16",
                 "rows": None,
                 "rule": "*.weight=normal:std=0.02",
@@ -41,6 +42,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
             {
                 "tensor": "none",
                 "shape": [0, 2],
+                "old_shape": None,
                 "dtype": "float32",
                 "rows": None,
                 "rule": "none=zeros",
@@ -56,6 +58,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
             {
                 "tensor": "fc1.bias",
                 "shape": [3],
+                "old_shape": None,
                 "dtype": "float32",
                 "rows": None,
                 "rule": "*.bias=keep",
@@ -66,6 +69,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
             {
                 "tensor": "steps",
                 "shape": [],
+                "old_shape": None,
                 "dtype": "int64",
                 "rows": None,
                 "rule": None,
@@ -75,6 +79,7 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
             },
         ],
         "resets": [],
+        "set_config": {},
         "totals": {
             "tensors": 4,
             "elements": 16,
@@ -88,9 +93,21 @@ def test_the_plan_as_json_to_the_key(tmp_path: Path):
 
 def test_the_keys_of_the_plan_stand_in_the_documented_order(tmp_path: Path):
     document = planned(tmp_path, NET, "*.weight=ones").to_json()
-    assert list(document) == ["checkpoint", "format", "root", "seed", "rng", "actions", "kept", "resets", "totals"]
+    assert list(document) == [
+        "checkpoint",
+        "format",
+        "root",
+        "seed",
+        "rng",
+        "actions",
+        "kept",
+        "resets",
+        "set_config",
+        "totals",
+    ]
     assert list(document["actions"][0]) == [
-        "tensor", "shape", "dtype", "rows", "rule", "source", "init", "params", "device", "elements", "bytes",
+        "tensor", "shape", "old_shape", "dtype", "rows", "rule", "source", "init", "params", "device", "elements",
+        "bytes",
     ]  # fmt: skip
 
 

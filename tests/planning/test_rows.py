@@ -131,8 +131,8 @@ def test_rows_beyond_the_last_get_the_advice_to_add_them_first(tmp_path: Path):
     for bounds in ("[10:]", "[10:12]", "[0:11]"):
         (problem,) = refused(tmp_path, TABLE, f"emb.weight{bounds}=mean_rows:of=0:3")
         assert problem.hint is not None
-        assert "add the rows first (in transformers: model.resize_token_embeddings(N)" in problem.hint
-        assert problem.hint.endswith("see initctl help rules")
+        assert "--rows 'PATTERN=N' changes it" in problem.hint
+        assert problem.hint.endswith("see initctl help rows")
     for bounds in ("[5:2]", "[-11:]"):
         (problem,) = refused(tmp_path, TABLE, f"emb.weight{bounds}=zeros")
         assert problem.hint is None

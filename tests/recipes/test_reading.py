@@ -113,7 +113,10 @@ def test_parameters_are_numbers_or_expressions(tmp_path: Path, value: str, call:
     [
         ('sed = 1\n', "unknown key sed; did you mean seed?"),
         ('rules = []\n', "unknown key rules; did you mean rule?"),
-        ('x = 1\n', "unknown key x; the keys are seed, extends, optional, vars, config, base, rule, preset"),
+        (
+            'x = 1\n',
+            "unknown key x; the keys are seed, extends, optional, vars, config, base, rows, dims, set_config, rule,",
+        ),
         ('[preset]\nsumary = "a"\n', "preset: unknown key sumary; did you mean summary?"),
         ("seed = -1\n", "seed: '-1' is not a whole number from 0 to 2^64 - 1"),
         ("seed = 18446744073709551616\n", "seed: 18446744073709551616 is not"), ("seed = 1.0\n", "seed: 1.0 is not"),

@@ -63,6 +63,7 @@ def test_it_takes_the_example_of_every_initializer_in_both_forms(initializer: An
             "base": {"x": 2},
         },
         {"extends": ["preset:gpt2", "a.toml"], "preset": {"summary": "s"}},
+        {"rows": {"a.*": 5, "b": "pad:64", "c": "7"}, "dims": {"d": [1, 2], "e": "3,4"}, "set_config": {"f": {"g": 1}}},
         rule(match=["a", "b"], where="ndim == 2", optional=False),
         rule(init="keep"),
         rule(init="normal", std=0.5),
@@ -87,7 +88,8 @@ def test_it_takes_what_recipes_say(document: dict[str, Any]):
         {"rule": [{"match": "a"}]}, {"rule": [{"init": "zeros"}]}, rule(match=[]), rule(match=1), rule(match=""),
         rule(where=1), rule(optional=1), rule(init="nrmal"), rule(init=1), rule(val=1), rule(init="keep", std=1),
         rule(init="normal", std=[1]), rule(init="normal", sdt=1), rule(init="kaiming_normal", mode="fan"),
-        rule(init="xavier_normal", gain=True),
+        rule(init="xavier_normal", gain=True), {"rows": {"a": 0}}, {"rows": {"a": "5,6"}}, {"dims": {"a": "pad:64"}},
+        {"dims": {"a": []}}, {"dims": {"a": 5}}, {"rows": 5}, {"set_config": 5},
     ],
 )  # fmt: skip
 def test_it_refuses_what_recipes_cannot_say(document: dict[str, Any]):

@@ -6,7 +6,7 @@ The library's writer needs all tensors in memory, and writes metadata keys in ra
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
@@ -43,7 +43,12 @@ def _layout(_: str, tensors: Sequence[TensorSpec], source: Checkpoint) -> Layout
         metadata |= {key: text for key, text in kept.items() if text not in names}  # others note ties, which follow
     for tensor in tensors:
         metadata |= dict.fromkeys({*tensor.tied, *tensor.aliases} - {tensor.name}, tensor.name)
-    entries: dict[str, object] = {METADATA: dict(sorted(metadata.items()))}
+    return laid_out(tensors, dict(sorted(metadata.items())))
+
+
+def laid_out(tensors: Sequence[TensorSpec], metadata: Mapping[str, str]) -> Layout:
+    """A header with this `metadata`, if there is any, then the `tensors`, in the library's order."""
+    entries: dict[str, object] = {METADATA: dict(metadata)} if metadata else {}
     begins: dict[str, int] = {}
     end = 0
     for tensor in sorted(tensors, key=lambda t: (_ORDER.index(str(t.dtype.tag)), t.name.encode())):

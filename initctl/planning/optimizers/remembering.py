@@ -11,6 +11,7 @@ from initctl.grouping import grouped
 from initctl.planning.optimizers.refusing import WEIGHTS_ALONE, refuse, without_file
 
 _MOMENTS = "the moments of the tensors that are initialized here"
+_OLD_SIZES = "moments of the old sizes, which do not fit the tensors that are resized here"
 _WAYS_OUT = "resets them if it can match them; or start training with a new optimizer"
 
 
@@ -36,8 +37,8 @@ def _inside(checkpoint: Checkpoint) -> Iterator[Problem]:
     labels = [shown(optimizer.label) for optimizer in checkpoint.optimizers if optimizer.kinds]
     if labels:
         keeps = "the optimizer at {} keeps" if len(labels) == 1 else "the optimizers at {} keep"
-        message = f"{shown(checkpoint.path)}: {keeps.format(listed(labels))} {_MOMENTS}"
-        yield Problem("optimizer.inside", message, f"--reset-optimizer {_WAYS_OUT}")
+        message = f"{shown(checkpoint.path)}: {keeps.format(listed(labels))} {_moments(checkpoint)}"
+        yield Problem("optimizer.inside", message, _way_out(checkpoint, "--reset-optimizer"))
 
 
 def _beside(checkpoint: Checkpoint, paths: list[str]) -> Iterator[Problem]:
@@ -45,7 +46,15 @@ def _beside(checkpoint: Checkpoint, paths: list[str]) -> Iterator[Problem]:
         names = listed(list(map(shown, paths)))
         keeps = "holds an optimizer, which keeps" if len(paths) == 1 else "hold optimizers, which keep"
         flag = "--reset-optimizer" if checkpoint.is_directory else "--reset-optimizer on the directory"
-        yield Problem("optimizer.beside", f"{names}: {keeps} {_MOMENTS}", f"{flag} {_WAYS_OUT}")
+        yield Problem("optimizer.beside", f"{names}: {keeps} {_moments(checkpoint)}", _way_out(checkpoint, flag))
+
+
+def _moments(checkpoint: Checkpoint) -> str:
+    return _OLD_SIZES if checkpoint.resized else _MOMENTS
+
+
+def _way_out(checkpoint: Checkpoint, flag: str) -> str:
+    return WEIGHTS_ALONE if checkpoint.resized else f"{flag} {_WAYS_OUT}"
 
 
 def with_optimizers_beside(checkpoint: Checkpoint) -> Checkpoint:

@@ -1,0 +1,121 @@
+"""From new sizes by patterns to a table with new shapes, or to an error with all faults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from initctl.errors import FitError, Problem, UsageError, escape, listed, shown
+from initctl.formats.config import CONFIG
+from initctl.planning.near_misses import hint_for
+from initctl.planning.quantized_weights import quantized_weights
+from initctl.planning.sharing import alternatives
+from initctl.reshaping import NewShape, Reshaping, reshaped
+from initctl.reshaping.settings import with_settings
+from initctl.rules import highest_numbers, quoted
+from initctl.tensors import LARGEST_SIZE
+
+if TYPE_CHECKING:
+    from initctl.formats import Checkpoint
+    from initctl.reshaping.sizes import Resize
+    from initctl.tensors import TensorSpec
+
+    Choices = Mapping[str, Resize]
+    """What decides the shape of a tensor, by its name."""
+
+
+def resized(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
+    """`checkpoint` with the shapes and the configuration that are `asked` for.
+
+    Raises `FitError` if a pattern matches nothing, a tensor cannot get its shape, or tied tensors get different ones;
+    `UsageError` if there is no `config.json` to change.
+    """
+    if not asked:
+        return checkpoint
+    config = _config(checkpoint) if asked.settings else None
+    chosen = _chosen(checkpoint, asked)
+    if faults := [*_unmatched(checkpoint, asked), *_unfit(checkpoint, chosen), *_torn(checkpoint, chosen)]:
+        raise FitError(*faults)
+    shapes = {
+        tensor.name: NewShape(size.shape_for(tensor.shape), size.keeps_rows)
+        for tensor in checkpoint.tensors
+        if (size := chosen.get(tensor.name))
+    }
+    return reshaped(checkpoint, shapes, None if config is None else with_settings(config, asked.settings))
+
+
+def _config(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    config = checkpoint.config()
+    if config is None or (checkpoint.is_directory and not checkpoint.file(CONFIG)):
+        why = "is a link that leads out of the directory" if config is not None else "is missing"
+        fault = f"set-config: {shown(os.path.join(checkpoint.home, CONFIG))}: {why}"
+        raise UsageError(Problem("usage.set_config", fault, "leave out --set-config"))
+    return config
+
+
+def _chosen(checkpoint: Checkpoint, asked: Reshaping) -> Choices:
+    """The last size that matches each tensor."""
+    highest = highest_numbers([tensor.name for tensor in checkpoint.tensors])
+    return {
+        tensor.name: size
+        for size in asked.sizes
+        for tensor in checkpoint.tensors
+        if size.names.matches(tensor.name, highest)
+    }
+
+
+def _unmatched(checkpoint: Checkpoint, asked: Reshaping) -> Iterator[Problem]:
+    names = [tensor.name for tensor in checkpoint.tensors]
+    highest = highest_numbers(names)
+    for size in asked.sizes:
+        matches = size.names.matches
+        if size.optional or any(matches(name, highest) for name in names):
+            continue
+        fault, hint = "matches no tensor", hint_for(size.names.pattern, names)
+        for tensor in checkpoint.tensors:
+            if alias := next((alias for alias in tensor.aliases if matches(alias, highest)), None):
+                fault += f": {shown(alias)} is tied to {shown(tensor.name)}, which the file holds instead"
+                hint = f"write '{escape(quoted(tensor.name))}'"
+                break
+        yield size.problem("rows.unused", fault, hint)
+
+
+def _unfit(checkpoint: Checkpoint, chosen: Choices) -> Iterator[Problem]:
+    """A problem for each tensor that cannot get its shape."""
+    quantized = quantized_weights(checkpoint) if chosen else {}
+    for tensor in checkpoint.tensors:
+        if size := chosen.get(tensor.name):
+            fault = _fault(tensor, size)
+            if tensor.name in quantized:
+                fault = "is part of a quantized weight, whose parts must fit together; dequantize the model first"
+            if fault:
+                yield size.problem("rows.unfit", f"tensor {shown(tensor.name)} {list(tensor.shape)}: {fault}")
+
+
+def _fault(tensor: TensorSpec, size: Resize) -> str | None:
+    """Why `tensor` cannot get a new `size`, if it cannot."""
+    if tensor.unwritable:
+        return tensor.unwritable
+    if tensor.dtype.kind in ("packed", "quantized"):
+        return f"its dtype is {tensor.dtype.name}, which no rule can fill"
+    if not tensor.shape and size.keeps_rows:
+        return "it has no dimensions, so it has no rows"
+    numel = 1
+    for dim in size.shape_for(tensor.shape):
+        numel *= dim
+    return "is too large" if numel * tensor.dtype.bits // 8 >= LARGEST_SIZE else None
+
+
+def _torn(checkpoint: Checkpoint, chosen: Choices) -> Iterator[Problem]:
+    """A problem for each set of tied tensors that would get different shapes."""
+    tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
+    for names in dict.fromkeys(tensor.tied for tensor in checkpoint.tensors if tensor.tied):
+        sizes = {name: chosen[name] for name in names if name in chosen}
+        shapes = {sizes[name].shape_for(tensors[name].shape) if name in sizes else None for name in names}
+        if len(shapes) > 1:
+            first = next(iter(sizes.values()))
+            some = listed([f"{shown(name)} ({shown(size.text)})" for name, size in sizes.items()])
+            fault = f"{listed(list(map(shown, names)))} are one tensor, but get different sizes: {some}"
+            size = first.text.rpartition("=")[2]
+            yield first.problem("rows.tied", fault, f"write '{escape(alternatives(names))}={size}'")

@@ -1,0 +1,131 @@
+"""New values of fields of `config.json`, by dotted keys."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+from initctl.errors import Problem, UsageError, shown
+
+Keys = tuple[str, ...]
+"""The keys that lead to a field."""
+LABELS, NAMES, NUMBERS = "num_labels", "id2label", "label2id"
+"""Fields of transformers: the number of labels, the name of each by its number, and its number by its name."""
+_CODE = "usage.set_config"
+_ENDED = re.compile(r"\s*(?:,|$)")
+_NEXT = re.compile(r",(?=[\w.-]+=)")
+"""A comma that another field follows."""
+_WRITE = "write KEY=VALUE, such as num_labels=5"
+
+
+class Setting(NamedTuple):
+    """A new value of one field."""
+
+    keys: Keys
+    value: Any
+
+    @property
+    def key(self) -> str:
+        return ".".join(self.keys)
+
+    def __str__(self) -> str:
+        value = self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
+        return f"{self.key}={value}"
+
+
+def settings_of(given: Mapping[str, object]) -> tuple[Setting, ...]:
+    """The settings that a caller gives, by dotted keys. Raises `UsageError`."""
+    return tuple(setting(tuple(key.split(".")), value) for key, value in given.items())
+
+
+def setting(keys: Keys, value: object) -> Setting:
+    """Raises `UsageError` if the key is empty, or if JSON cannot hold the value."""
+    if not all(keys):
+        raise UsageError(Problem(_CODE, f"set-config: {shown('.'.join(keys))} is not the key of a field", _WRITE))
+    try:
+        return Setting(keys, json.loads(json.dumps(value, allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        fault = f"set-config: {shown('.'.join(keys))}: {shown(value)} cannot be written as JSON: {shown(error)}"
+        raise UsageError(Problem(_CODE, fault)) from None
+
+
+def fields_in(text: str) -> Iterator[tuple[str, Any]]:
+    """The fields in `KEY=VALUE,KEY=VALUE`: each value is JSON, or else text up to the next field.
+
+    Raises `UsageError`.
+    """
+    rest = text
+    while rest:
+        key, equals, after = rest.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(Problem(_CODE, f"set-config: {shown(rest)} is not KEY=VALUE", _WRITE))
+        value, rest = _value(after)
+        yield key.strip(), value
+
+
+def _value(text: str) -> tuple[Any, str]:
+    """The value at the beginning of `text`, and what follows its comma."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        pass
+    else:
+        if ended := _ENDED.match(text, end):
+            return value, text[ended.end() :]
+    word, *others = _NEXT.split(text, maxsplit=1)
+    return word, others[0] if others else ""
+
+
+def with_settings(config: Mapping[str, Any], settings: Iterable[Setting], *, follow: bool = True) -> dict[str, Any]:
+    """`config` with new values. If the number of labels is among them, their names `follow`, unless they are given too.
+
+    Raises `UsageError` if a key leads through a field that is not an object.
+    """
+    settings = tuple(settings)
+    found: dict[str, Any] = deepcopy(dict(config))
+    for keys, value in settings:
+        _inner(found, keys)[keys[-1]] = value
+    for keys, value in settings if follow else ():
+        if keys[-1] == LABELS and type(value) is int and value > 0:
+            parent = _inner(found, keys)
+            given = {other.keys[len(keys) - 1] for other in settings if other.keys[: len(keys) - 1] == keys[:-1]}
+            parent.update(_labels(parent, value, given))
+    return found
+
+
+def _inner(config: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    """The object that holds the last of `keys`."""
+    found = config
+    for depth, key in enumerate(keys[:-1], start=1):
+        found = found.setdefault(key, {})
+        if not isinstance(found, dict):
+            fault = f"set-config: {shown('.'.join(keys))}: {shown('.'.join(keys[:depth]))} has no fields"
+            raise UsageError(Problem(_CODE, fault))
+    return found
+
+
+def _labels(config: Mapping[str, Any], count: int, given: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """The names of `count` labels, if the configuration names labels: old names stay, new ones are as transformers
+    calls them. Names that are `given` stay.
+    """
+    names, numbers = config.get(NAMES), config.get(NUMBERS)
+    if isinstance(names, dict) and NAMES not in given and len(names) != count:
+        names = {str(number): names.get(str(number), f"LABEL_{number}") for number in range(count)}
+        yield NAMES, names
+    if isinstance(numbers, dict) and NUMBERS not in given and len(numbers) != count and isinstance(names, dict):
+        yield NUMBERS, {str(name): int(number) for number, name in names.items() if number.isdecimal()}
+
+
+def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], above: Keys = ()) -> Iterator[Setting]:
+    """The settings that lead from one configuration to another, which has all its fields: as few as possible."""
+    for key, value in new.items():
+        keys = (*above, key)
+        if key not in old:
+            yield Setting(keys, value)
+        elif isinstance(value, dict) and isinstance(old[key], dict) and old[key].keys() <= value.keys():
+            yield from changed_fields(old[key], value, keys)
+        elif json.dumps(old[key], sort_keys=True) != json.dumps(value, sort_keys=True):
+            yield Setting(keys, value)

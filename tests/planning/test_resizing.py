@@ -1,0 +1,269 @@
+"""New sizes by patterns: which tensors get them, and what is refused or warned of."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import initctl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TENSORS = {
+    "model.embed_tokens.weight": torch.ones(6, 4),
+    "model.layers.0.fc.weight": torch.ones(4, 4),
+    "model.layers.1.fc.weight": torch.ones(4, 4),
+    "classifier.weight": torch.ones(3, 4),
+    "classifier.bias": torch.ones(3),
+    "lm_head.weight": torch.ones(6, 4),
+    "scale": torch.tensor(1.0),
+}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    save_file(TENSORS, tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def quietly(model: Path, **asked: Any) -> Any:
+    with warnings.catch_warnings(action="ignore"):
+        return initctl.plan(model, **asked)
+
+
+def warned(model: Path, config: dict[str, Any], **asked: Any) -> list[str]:
+    """The warnings about the plan, with this `config.json`."""
+    (model / "config.json").write_text(json.dumps(config))
+    return [str(problem) for problem in quietly(model, **asked).warnings]
+
+
+def refused(model: Path, **asked: Any) -> str:
+    with pytest.raises(initctl.InitctlError) as raised:
+        quietly(model, **asked)
+    return str(raised.value)
+
+
+def shapes(plan: Any) -> dict[str, tuple[int, ...]]:
+    return {tensor.name: tensor.shape for tensor in plan.checkpoint.resized}
+
+
+def test_patterns_are_those_of_rules(model: Path):
+    assert shapes(quietly(model, rows={"classifier.{weight,bias}": 2})) == {
+        "classifier.weight": (2, 4),
+        "classifier.bias": (2,),
+    }
+    assert shapes(quietly(model, rows={"re:.*\\.fc\\.weight": 2})).keys() == {
+        f"model.layers.{i}.fc.weight" for i in (0, 1)
+    }
+    assert shapes(quietly(model, rows={"model.layers.{-1..-1}.*": 2})) == {"model.layers.1.fc.weight": (2, 4)}
+
+
+def test_the_last_pattern_that_matches_decides(model: Path):
+    assert shapes(quietly(model, rows={"*_{tokens,head}.weight": 5, "lm_head.*": 4})) == {
+        "model.embed_tokens.weight": (5, 4), "lm_head.weight": (4, 4),
+    }  # fmt: skip
+    assert shapes(quietly(model, rows={"lm_head.*": 4, "*_{tokens,head}.weight": 5}))["lm_head.weight"] == (5, 4)
+
+
+def test_new_shapes_stand_beside_old_ones(model: Path):
+    plan = quietly(model, rows={"classifier.*": 5}, rules=["classifier.*[3:]=zeros"])
+    rows = {row["tensor"]: (row["old_shape"], row["shape"]) for row in plan.rows()}
+    assert rows["classifier.weight"] == ([3, 4], [5, 4])
+    assert rows["scale"] == (None, [])
+    assert "[3, 4] → [5, 4]" in str(plan)
+    assert "resize 2 tensors" in plan.summary()
+    assert "resized 2 tensors" in plan.summary(is_done=True)
+
+
+def test_expressions_see_the_new_shape_and_the_new_config(model: Path):
+    (model / "config.json").write_text('{"n": 3}')
+    rules = ["classifier.weight=constant:val=shape[0]", "classifier.bias[config.n:]=constant:val=config.n"]
+    plan = quietly(model, rows={"classifier.*": 5}, set_config={"n": 4}, rules=[*rules, "classifier.bias[3:4]=ones"])
+    assert {(*action.params.values(),) for action in plan.actions} == {(5,), (4,), ()}
+
+
+class TestRefused:
+    def test_a_pattern_that_matches_nothing(self, model: Path):
+        told = refused(model, rows={"clasifier.*": 5})
+        assert told == "rows 1 (clasifier.*=5): matches no tensor; did you mean 'classifier.*'?"
+        assert "dims 1 (x=5): matches no tensor" in refused(model, dims={"x": 5})
+
+    def test_rows_of_a_tensor_without_dims(self, model: Path):
+        assert "tensor scale []: it has no dimensions, so it has no rows" in refused(model, rows={"scale": 5})
+
+    def test_new_rows_that_no_rule_fills(self, model: Path):
+        told = refused(model, rows={"classifier.*": 5}, rules=["classifier.weight[4:]=zeros"])
+        assert "no rule fills classifier.bias[3:5] (float32), classifier.weight[3:4] (float32)" in told
+
+    def test_a_size_that_no_file_can_hold(self, model: Path):
+        assert "is too large" in refused(model, rows={"lm_head.weight": 2**62}, rules=["lm_head.weight=zeros"])
+
+    def test_a_quantized_weight(self, tmp_path: Path):
+        tensors = {"q.weight": torch.ones(4, 4).to(torch.float8_e4m3fn), "q.weight_scale": torch.ones(4)}
+        save_file(tensors, tmp_path / "model.safetensors")
+        assert "is part of a quantized weight" in refused(tmp_path, rows={"q.weight": 6}, rules=["q.weight=zeros"])
+
+    def test_a_config_that_is_not_there(self, model: Path):
+        assert "config.json: is missing" in refused(model, set_config={"num_labels": 5})
+
+    def test_a_config_that_would_not_be_copied(self, model: Path, tmp_path_factory: pytest.TempPathFactory):
+        elsewhere = tmp_path_factory.mktemp("elsewhere") / "config.json"
+        elsewhere.write_text("{}")
+        (model / "config.json").symlink_to(elsewhere)
+        assert "is a link that leads out of the directory" in refused(model, set_config={"num_labels": 5})
+
+    @pytest.mark.parametrize(
+        ("call", "told"),
+        [
+            ("scale:by=2", "computes new values from old ones, but rows 3 to 5 have no value yet"),
+            ("perturb:std=0.1", "rows 3 to 5 have no value yet"),
+            ("perturb:std=0.1,rel=true", "rows 3 to 5 have no value yet"),
+            ("reinit:p=0.5,std=1", "rows 3 to 5 have no value yet"),
+            ("permute_rows", "rows 3 to 5 have no value yet"),
+            ("match_stats", "rows 3 to 5 have no value yet"),
+            ("mean_rows:of=:", "rows 3 to 5 have no value yet; rows 0 to 3 have one"),
+            ("mean_rows:of=2:4", "rows 3 to 4 have no value yet"),
+        ],
+    )
+    def test_values_from_rows_that_have_none(self, model: Path, call: str, told: str):
+        found = refused(model, rows={"classifier.weight": 5}, rules=[f"classifier.weight={call}"])
+        assert told in found
+
+    def test_a_copy_of_rows_that_have_none(self, model: Path):
+        rules = ["lm_head.weight=copy:from=model.embed_tokens.weight", "model.embed_tokens.weight[6:]=zeros"]
+        asked: Any = {"rows": {"{lm_head,model.embed_tokens}.weight": 8}}
+        assert "it copies model.embed_tokens.weight, but rows 6 to 8 have no value yet" in refused(
+            model, **asked, rules=rules
+        )
+        rules = ["lm_head.weight[6:]=copy:from=classifier.weight,row=1", "model.embed_tokens.weight[6:]=zeros"]
+        assert quietly(model, **asked, rules=rules)
+
+
+def test_old_values_may_be_used_in_rows_that_have_them(model: Path):
+    rules = ["classifier.weight[:3]=scale:by=2", "classifier.weight[3:]=mean_rows:of=0:3"]
+    assert quietly(model, rows={"classifier.weight": 5}, rules=rules)
+
+
+LABELS = {"0": "a", "1": "b", "2": "c"}
+
+
+def test_tensors_that_differ_only_in_their_old_sizes_are_decided_apart(tmp_path: Path):
+    save_file(
+        {"l.0.w": torch.ones(3, 4), "l.1.w": torch.ones(5, 4), "l.2.w": torch.ones(6, 4)},
+        tmp_path / "model.safetensors",
+    )
+    asked: Any = {"rows": {"l.0.w": 5, "l.2.w": 5}, "rules": ["*=scale:by=2"]}
+    told = refused(tmp_path, **asked)
+    assert told.count("tensor ") == 1
+    assert "tensor l.0.w [5, 4]: scale does not fit" in told
+
+
+class TestWarnings:
+    @pytest.mark.parametrize(
+        ("config", "told"),
+        [
+            ({"num_labels": 3}, "num_labels says 3, but {}; add --set-config 'num_labels=5'"),
+            ({"id2label": LABELS, "x": 3}, "id2label says 3, but {}; add --set-config 'num_labels=5'"),
+            ({"inner": {"num_labels": 3}}, "inner.num_labels says 3, but {}; add --set-config 'inner.num_labels=5'"),
+        ],
+    )  # fmt: skip
+    def test_of_fields_that_no_longer_fit(self, model: Path, config: dict[str, Any], told: str):
+        (found,) = warned(model, config, rows={"classifier.*": 5}, rules=["classifier.*=zeros"])
+        assert found == "config.json: " + told.format("the new number of rows is 5: classifier.bias, classifier.weight")
+
+    @pytest.mark.parametrize("config", [{}, {"num_labels": 4}, {"vocab_size": 6}, {"type_vocab_size": 3}])
+    def test_not_of_fields_of_other_numbers(self, model: Path, config: dict[str, Any]):
+        assert warned(model, config, rows={"classifier.*": 5}, rules=["classifier.*=zeros"]) == []
+
+    def test_not_of_fields_that_are_set(self, model: Path):
+        asked: Any = {"rows": {"classifier.*": 5}, "rules": ["classifier.*=zeros"]}
+        assert warned(model, {"num_labels": 3}, set_config={"num_labels": 5}, **asked) == []
+        (found,) = warned(model, {"num_labels": 3}, set_config={"num_labels": 4}, **asked)
+        assert "num_labels says 4, but the new number of rows is 5" in found
+
+    def test_of_an_output_layer_or_a_bias_that_keeps_its_rows(self, model: Path):
+        (found,) = warned(model, {}, rows={"model.embed_tokens.weight": 5})
+        assert "model.embed_tokens.weight gets 5 rows, but lm_head.weight keeps 6" in found
+        assert "--rows '{model.embed_tokens,lm_head}.weight=5'" in found
+        (found,) = warned(model, {}, rows={"classifier.weight": 2})
+        assert "classifier.weight gets 2 rows, but classifier.bias keeps 3" in found
+        assert warned(model, {}, rows={"model.layers.0.fc.weight": 2}) == []
+
+    def test_of_the_bias_of_a_bert_head(self, tmp_path: Path):
+        save_file(
+            {"bert.embeddings.word_embeddings.weight": torch.ones(6, 4), "cls.predictions.bias": torch.ones(6)},
+            tmp_path / "model.safetensors",
+        )
+        (found,) = warned(tmp_path, {}, rows={"*.word_embeddings.weight": 5})
+        assert "but cls.predictions.bias keeps 6" in found
+
+
+def test_a_recipe_has_sizes_and_settings_and_options_come_after_it(model: Path, tmp_path: Path):
+    (model / "config.json").write_text('{"num_labels": 3, "inner": {"a": 1}}')
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        '[rows]\n"classifier.*" = 5\n"lm_head.weight" = "pad:4"\n[dims]\nscale = [2]\n[set_config]\nnum_labels = 5\n'
+        'inner.a = 2\n[[rule]]\nmatch = ["classifier.*", "lm_head.weight[6:]", "scale"]\ninit = "zeros"\n'
+    )
+    plan = quietly(model, recipes=[recipe], rows={"classifier.bias": 4})
+    assert shapes(plan) == {
+        "classifier.bias": (4,),
+        "classifier.weight": (5, 4),
+        "lm_head.weight": (8, 4),
+        "scale": (2,),
+    }
+    assert plan.to_json()["set_config"] == {"num_labels": 5, "inner.a": 2}
+    (tmp_path / "again.toml").write_text(plan.recipe())
+    again = quietly(model, recipes=[tmp_path / "again.toml"])
+    assert again.to_document() | {"actions": []} == plan.to_document() | {
+        "actions": [],
+        "digest": again.to_document()["digest"],
+    }
+    assert [action.to_json() | {"source": "", "rule": ""} for action in again.actions] == [
+        action.to_json() | {"source": "", "rule": ""} for action in plan.actions
+    ]
+
+
+def test_a_recipe_that_extends_another_may_give_other_sizes(model: Path, tmp_path: Path):
+    (tmp_path / "base.toml").write_text('[rows]\n"classifier.*" = 2\n')
+    (tmp_path / "more.toml").write_text('extends = "base.toml"\n[rows]\n"classifier.bias" = 1\n')
+    assert shapes(quietly(model, recipes=[tmp_path / "more.toml"])) == {
+        "classifier.bias": (1,),
+        "classifier.weight": (2, 4),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[rows]\n"a" = 0\n', "recipe.toml:2:1: rows: a: 0 is not a number of 1 or more"),
+        ('[rows]\n"no.such" = 5\n', "recipe.toml:2:1: rows (no.such=5): matches no tensor"),
+        ('[dims]\n"a" = "x"\n', "recipe.toml:2:1: dims: a: x is not a list of numbers of 1 or more"),
+        ("[set_config]\na = 1979-05-27\n", "recipe.toml:2:1: set_config: a: "),
+        ("rows = 3\n", "recipe.toml:1:1: rows: must be a table"),
+    ],
+)
+def test_a_fault_in_a_recipe_is_named_with_its_place(model: Path, tmp_path: Path, text: str, told: str):
+    (tmp_path / "recipe.toml").write_text(text)
+    assert told in refused(model, recipes=[tmp_path / "recipe.toml"])
+
+
+def test_sizes_of_an_optional_recipe_may_match_nothing(model: Path, tmp_path: Path):
+    (tmp_path / "recipe.toml").write_text('optional = true\n[rows]\n"no.such" = 5\n"classifier.bias" = 2\n')
+    assert shapes(quietly(model, recipes=[tmp_path / "recipe.toml"])) == {"classifier.bias": (2,)}
+
+
+def test_a_wrong_type_is_refused_with_what_to_write(model: Path):
+    for asked, told in (
+        ({"rows": ["a=5"]}, "rows: a list is not a dict; write rows={'classifier.weight': 5}"),
+        ({"set_config": {5: 5}}, "set_config: the key 5 is not a string"),
+    ):
+        with pytest.raises(TypeError, match=r"dict|string") as raised:
+            initctl.plan(model, **asked)
+        assert str(raised.value).startswith(told)

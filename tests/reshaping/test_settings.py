@@ -1,0 +1,88 @@
+"""Fields of config.json as text, and what follows the number of labels."""
+
+from __future__ import annotations
+
+import pytest
+
+from initctl.errors import UsageError
+from initctl.reshaping.settings import Setting, changed_fields, fields_in, settings_of, with_settings
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("num_labels=5", {"num_labels": 5}),
+        ("a=1,b=x", {"a": 1, "b": "x"}),
+        ("a=x,y,b=2", {"a": "x,y", "b": 2}),
+        ('a=[1, 2],b={"c": "d,e=f"}', {"a": [1, 2], "b": {"c": "d,e=f"}}),
+        ("a=null,b=true,c=1e-5", {"a": None, "b": True, "c": 1e-5}),
+        ("text_config.vocab_size=7", {"text_config.vocab_size": 7}),
+        ("a=b=c", {"a": "b=c"}),
+        ("a=", {"a": ""}),
+        ('a="5"', {"a": "5"}),
+        ("a=5x", {"a": "5x"}),
+    ],
+)
+def test_a_value_is_json_or_else_text(text: str, fields: dict[str, object]):
+    assert dict(fields_in(text)) == fields
+
+
+@pytest.mark.parametrize("text", ["num_labels", "=5", "a=1,b"])
+def test_a_field_without_a_key_or_a_value_is_refused(text: str):
+    if text == "a=1,b":  # a comma that no field follows is part of no JSON
+        assert dict(fields_in("a=x,b")) == {"a": "x,b"}
+        return
+    with pytest.raises(UsageError, match="is not KEY=VALUE"):
+        list(fields_in(text))
+
+
+def test_a_value_that_json_cannot_hold_is_refused():
+    for value in (float("nan"), {1, 2}, b"x"):
+        with pytest.raises(UsageError, match="cannot be written as JSON"):
+            settings_of({"a": value})
+    with pytest.raises(UsageError, match="is not the key of a field"):
+        settings_of({"a..b": 1})
+
+
+OLD = {"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 0, "b": 1}, "vocab_size": 9}
+
+
+def after(**settings: object) -> dict[str, object]:
+    return with_settings(OLD, settings_of({key.replace("__", "."): value for key, value in settings.items()}))
+
+
+def test_names_of_labels_follow_their_number():
+    assert after(num_labels=3) == {
+        "id2label": {"0": "a", "1": "b", "2": "LABEL_2"},
+        "label2id": {"a": 0, "b": 1, "LABEL_2": 2},
+        "vocab_size": 9,
+        "num_labels": 3,
+    }
+    assert after(num_labels=1)["id2label"] == {"0": "a"}
+    assert after(num_labels=1)["label2id"] == {"a": 0}
+
+
+def test_names_of_labels_that_are_given_stay():
+    names = {"0": "x", "1": "y", "2": "z"}
+    found = after(num_labels=3, id2label=names)
+    assert found["id2label"] == names
+    assert found["label2id"] == {"x": 0, "y": 1, "z": 2}
+
+
+def test_without_names_only_the_number_is_set():
+    assert with_settings({}, [Setting(("num_labels",), 3)]) == {"num_labels": 3}
+
+
+def test_inner_fields_are_made_and_a_way_through_a_number_is_refused():
+    assert after(text_config__vocab_size=3)["text_config"] == {"vocab_size": 3}
+    with pytest.raises(UsageError, match="vocab_size has no fields"):
+        after(vocab_size__x=3)
+
+
+def test_only_what_differs_is_changed():
+    assert list(changed_fields(OLD, after(num_labels=2))) == [Setting(("num_labels",), 2)]
+    assert list(changed_fields(OLD, after(vocab_size=9))) == []
+    assert list(changed_fields({"a": 1}, {"a": True})) == [Setting(("a",), True)]
+    assert list(changed_fields(OLD, after(num_labels=3))) == [
+        Setting(("id2label", "2"), "LABEL_2"), Setting(("label2id", "LABEL_2"), 2), Setting(("num_labels",), 3),
+    ]  # fmt: skip
