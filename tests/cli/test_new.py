@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -155,6 +157,35 @@ def test_transformers_writes_nothing_to_the_terminal(llama: Path):
     assert command("new", "--config", str(llama), "-o", str(llama.parent / "out"), "-q") == command("version", "-q")
     with quiet():
         transformers.AutoModelForCausalLM.from_pretrained(llama.parent / "out")
+
+
+def test_code_in_the_working_directory_or_beside_the_configuration_is_not_run(llama: Path):
+    for folder in (llama, llama.parent):
+        for name in ("torch", "transformers", "modeling_mine", "json"):
+            (folder / f"{name}.py").write_text("raise SystemExit('this ran')")
+    text = json.loads((llama / "config.json").read_text()) | {"auto_map": {"AutoModel": "modeling_mine.Mine"}}
+    (llama / "config.json").write_text(json.dumps(text))
+    code = (
+        f"import os; os.chdir({str(llama.parent)!r}); os.execv({SCRIPT[0]!r}, {[*SCRIPT, 'new', '--config', 'llama']!r}"
+    )
+    run = command("-c", f"{code} + ['-o', 'out', '-q'])", command=[sys.executable])
+    assert run == command("version", "-q")
+    assert (llama.parent / "out" / "config.json").exists()
+    assert "auto_map" not in (llama.parent / "out" / "config.json").read_text()
+
+
+def test_a_process_that_dies_while_it_builds_a_model_is_one_line(llama: Path):
+    dying = "import os, sys\nif sys.argv[0] == '-c': print('no room', file=sys.stderr, flush=True); os._exit(9)"
+    (llama.parent / "sitecustomize.py").write_text(dying)
+    run = command("new", "--config", str(llama), "-o", str(llama.parent / "out"), PYTHONPATH=_path(llama.parent))
+    (line,) = messages(run.err)
+    assert (run.status, run.out) == (5, "")
+    assert line.endswith("the process that builds the model ended with status 9: no room")
+    assert not (llama.parent / "out").exists()
+
+
+def _path(*folders: Path) -> str:
+    return os.pathsep.join([*map(str, folders), os.environ.get("PYTHONPATH", "")])
 
 
 @pytest.mark.parametrize("out", ["out.safetensors", "out"])

@@ -87,9 +87,3 @@ def test_old_values_that_are_not_finite_are_refused_before_anything_is_written()
 def test_values_too_large_for_the_tensor_are_refused():
     with pytest.raises(initctl.FitError, match="overflow"):
         initctl.init_({"a": torch.full((4,), 60000.0, dtype=torch.float16)}, rules=["a=scale:by=2"])
-
-
-def test_infinite_and_undefined_old_numbers_stay_and_the_others_are_scaled_once(tmp_path: Path):
-    state = {"a": torch.randn(3000, 1100)}
-    state["a"][7, 8], state["a"][2000, 3] = float("inf"), float("nan")
-    assert_as_in_the_file(state, tmp_path, ["a=scale:by=0.5"], threads=1)
