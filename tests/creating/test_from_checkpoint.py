@@ -202,7 +202,7 @@ def test_a_source_is_needed_and_a_root_needs_another_checkpoint(tmp_path: Path):
         ({"like": 3}, "like: an int is not a path"),
         ({"config": 3}, "config: an int is not a path"),
         ({"config": "c", "settings": ["a"]}, "settings: a list is not a dict"),
-        ({"config": "c", "settings": {3: 4}}, "settings: has keys that are not strings"),
+        ({"config": "c", "settings": {3: 4}}, "settings: the key 3 is not a string"),
         ({"like": "a", "dtype": torch.float16}, "dtype: a dtype is not a string"),
         ({"like": "a", "require_all": True}, "unknown argument 'require_all'"),
         ({"like": "a", "reset_optimizer": True}, "unknown argument 'reset_optimizer'"),
@@ -264,9 +264,9 @@ def test_old_values_cannot_be_revised_or_copied_where_there_are_none(tmp_path: P
         json.dumps({"tensors": [{"name": name, "dtype": "float32", "shape": [2, 2]} for name in "ab"]})
     )
     for rule, message in (
-        ("a=scale:by=2", "starts from old values, and the tensor has none yet"),
-        ("a=mean_rows:of=0:1", "starts from old values, and the tensor has none yet"),
-        ("a=copy:from=b", "b has no values yet"),
+        ("a=scale:by=2", "computes new values from old ones, but it has no values yet"),
+        ("a=mean_rows:of=0:1", "computes new values from old ones, but it has no values yet"),
+        ("a=copy:from=b", "it copies b, but it has no values yet"),
     ):
         with pytest.raises(FitError, match=message):
             initctl.new(tmp_path / "new.safetensors", table=tmp_path / "t.json", rules=["*=ones", rule])

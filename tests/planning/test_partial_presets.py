@@ -126,7 +126,7 @@ def test_if_no_preset_fits_better_the_list_of_all_is_named(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("table", "preset", "better"),
-    [(RESNET, "bert", "resnet-torchvision)"), (LLAMA, "gpt2", "gemma2, qwen2, "), (GPT2, "vit", "gpt2)")],
+    [(RESNET, "bert", "resnet-torchvision)"), (LLAMA, "gpt2", "gemma2, lfm2, "), (GPT2, "vit", "gpt2)")],
 )
 def test_presets_whose_names_fit_better_are_proposed(tmp_path: Path, table: Table, preset: str, better: str):
     assert f"choose a preset for this model (likely: {better}" in refused(saved(tmp_path, table), preset=preset)
