@@ -34,7 +34,8 @@ _CANNOT = (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeErro
 class AsSaved(NamedTuple):
     """The `tensors` by their names in a file. `names` are those of each parameter that has others in memory.
 
-    `computed` are parameters, by their names in memory, whose elements are put in another order when they are saved.
+    `computed` are parameters, by their names in memory, whose elements are joined with others, or put in another order,
+    when they are saved.
     """
 
     tensors: Mapping[str, Held]

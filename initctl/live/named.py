@@ -25,8 +25,8 @@ class Named(NamedTuple):
 
     `title` is the model's name in messages. `tied` are names that a file of the model leaves out, each with the name
     that the file has instead. `names` are the names in a file of each tensor that has another name in memory.
-    `computed` are tensors whose elements a file has in another order, under their names in memory. `copies` are names
-    whose tensors are not the model's own: a hook computes them.
+    `computed` are tensors, under their names in memory, whose elements a file has in others. `copies` are names whose
+    tensors are not the model's own: a hook computes them.
     """
 
     title: str

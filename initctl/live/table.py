@@ -175,12 +175,10 @@ def _untied(apart: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _computed(names: Sequence[str]) -> Iterator[Problem]:
-    """A warning if a file of the model has elements in another order, or names, than there are in memory."""
+    """A warning if the elements of tensors are in a file in a way that `as_saved` cannot follow."""
     if names:
-        message = f"{_names(names)}: save_pretrained writes its elements in another order; the one in memory counts"
-        yield Problem(
-            "live.names", message, "to have the values of a file, apply the rules to a saved model and load it"
-        )
+        message = f"{_names(names)}: a file has its elements in other tensors, in another order; names in memory count"
+        yield Problem("live.names", message, "for the values of a file, apply the rules to a saved model, and load it")
 
 
 def _config(model: Model) -> Mapping[str, Any] | None:

@@ -82,6 +82,18 @@ def test_fused_experts_that_are_transposed_or_have_gaps_are_filled_too(tmp_path:
     assert_same_bits(plain.state_dict(), net.state_dict())
 
 
+def test_parameters_that_are_joined_when_they_are_saved_keep_their_names_in_memory():
+    sizes = {**SMALL, "num_hidden_layers": 1, "image_size": 28, "patch_size": 14}
+    del sizes["vocab_size"]
+    net = transformers.Step3p7VisionModel(transformers.Step3p7VisionConfig(**sizes))
+    with pytest.warns(initctl.InitctlWarning, match=r"layers\.0\.self_attn\..*names in memory count"):
+        plan = initctl.init_(net, rules=["*.weight=normal", "*.bias=zeros"])
+    state = {"layers.0.self_attn.q_proj.weight": torch.zeros(16, 16)}
+    initctl.init_(state, rules=["*=normal"])
+    assert torch.equal(net.layers[0].self_attn.q_proj.weight, state["layers.0.self_attn.q_proj.weight"])
+    assert [problem.code for problem in plan.warnings if problem.code.startswith("live.")] == ["live.names"]
+
+
 def test_a_state_dict_has_names_of_its_own(tmp_path: Path):
     net, state = model("llama, tied"), model("llama, tied").state_dict()
     initctl.init_(net, rules=["model.embed_tokens.weight=normal"])
