@@ -20,7 +20,7 @@ RESET = {"--reset-optimizer", "--buffers"}
 WHERE = {"--root", "--component"}
 RULES = {
     "--rule", "--recipe", "--preset", *WHERE, "--seed", "--allow-unused", "--require-all", "--allow-partial",
-    "--device", "--rng", "--base-config",
+    "--device", "--rng", "--base-config", "--rows", "--dims", "--set-config",
 }  # fmt: skip
 
 

@@ -177,6 +177,14 @@ def test_empty_and_odd_tensors_beside_it_are_moved(tmp_path: Path):
     assert after.read_bytes() == saved(tmp_path / "wanted.safetensors", tensors).read_bytes()
 
 
+def test_empty_tensors_at_one_place_are_distinguished_by_their_names(tmp_path: Path):
+    tensors = {"e": torch.empty(0, 4), "x.e": torch.empty(0, 4), "w": torch.ones(2)}
+    before, after = saved(tmp_path / "in.safetensors", tensors), tmp_path / "out.safetensors"
+    initctl.apply(before, after, rows={"x.e": 2}, rules=["x.e=ones"])
+    tensors["x.e"] = torch.ones(2, 4)
+    assert after.read_bytes() == saved(tmp_path / "wanted.safetensors", tensors).read_bytes()
+
+
 ON_THE_WAY: Any = {"rows": {"fc.*": 7}, "rules": ["fc.*[5:]=ones"]}
 
 
