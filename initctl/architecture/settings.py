@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -14,38 +12,7 @@ from initctl.suggestions import nearest
 LAYERS, LABELS, LABEL_NAMES = "num_hidden_layers", "num_labels", ("id2label", "label2id")
 """Fields of transformers: the number of layers, that of labels, and the names of labels."""
 _CODE = "usage.set"
-_WRITE = "write --set KEY=VALUE, such as hidden_size=64"
-_ENDED = re.compile(r"\s*(?:,|$)")
-_NEXT = re.compile(r",(?=[\w.-]+=)")
-"""A comma that another field follows."""
 _PROPOSED = 2
-
-
-def fields_in(text: str) -> Iterator[tuple[str, Any]]:
-    """The fields in `KEY=VALUE,KEY=VALUE`: each value is JSON, or else text up to the next field.
-
-    Raises `UsageError`.
-    """
-    rest = text
-    while rest:
-        key, equals, after = rest.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(Problem(_CODE, f"{shown(rest)} is not KEY=VALUE", _WRITE))
-        value, rest = _value(after)
-        yield key.strip(), value
-
-
-def _value(text: str) -> tuple[Any, str]:
-    """The value at the beginning of `text`, and what follows its comma."""
-    try:
-        value, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):
-        pass
-    else:
-        if ended := _ENDED.match(text, end):
-            return value, text[ended.end() :]
-    word, *others = _NEXT.split(text, maxsplit=1)
-    return word, others[0] if others else ""
 
 
 Canonical = Callable[[str], str]

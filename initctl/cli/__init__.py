@@ -8,6 +8,7 @@ explanation.py  the text of `--help`
 words.py        what no command line may say: an option twice, -o=OUT, an empty path
 panels.py       the headings of options in `--help`
 options.py      options that commands share
+fields.py       fields of a configuration, KEY=VALUE
 candidates.py   how the last word of a command line may be completed
 output.py       what a command writes: tables or JSON, quiet or verbose
 signals.py      what a signal does, before and after the work is done

@@ -10,6 +10,7 @@ import typer
 
 import initctl
 from initctl.cli import panels
+from initctl.cli.fields import fields_by_key
 from initctl.cli.options import ROOT, UNFOLD, FillOptions, file_name, flag, grouped
 from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
@@ -99,13 +100,11 @@ def new(
 
     See: new, presets, rules
     """
-    from initctl.architecture.settings import fields_in
-
     started = time.monotonic()
     with out.events("writing") as said:
         created = initctl.new(
             str(target.output),
-            **(vars(source) | {"settings": dict(field for text in source.settings for field in fields_in(text))}),
+            **(vars(source) | {"settings": fields_by_key("set", source.settings)}),
             max_shard_size=target.max_shard_size,
             overwrite=True if target.force else False if target.no_clobber else None,
             dry_run=target.dry_run,

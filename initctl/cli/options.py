@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 import typer
 
 from initctl.cli import panels
+from initctl.cli.fields import fields_by_key
 from initctl.errors import Problem, UsageError, shown
 from initctl.suggestions import did_you_mean
 
@@ -232,7 +233,7 @@ class RuleOptions(FillOptions):
     def asked(self) -> dict[str, Any]:
         """The arguments, as Python's callers give them. Raises `UsageError`."""
         sizes = {kind: sizes_by_pattern(kind, getattr(self, kind)) for kind in ("rows", "dims")}
-        return {**vars(self), **sizes, "set_config": fields_by_key(self.set_config)}
+        return {**vars(self), **sizes, "set_config": fields_by_key("set-config", self.set_config)}
 
 
 def sizes_by_pattern(kind: str, given: list[str]) -> dict[str, str]:
@@ -246,15 +247,6 @@ def sizes_by_pattern(kind: str, given: list[str]) -> dict[str, str]:
         found.pop(pattern, None)
         found[pattern] = size
     return found
-
-
-def fields_by_key(given: list[str]) -> dict[str, Any]:
-    """The fields in options of `KEY=VALUE`, by their dotted keys."""
-    if not given:
-        return {}
-    from initctl.reshaping.settings import fields_in
-
-    return {key: value for text in given for key, value in fields_in(text)}
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

@@ -19,6 +19,7 @@ beside.py           files of optimizers beside the weights
 writing/            new files: everything in them but the bytes of tensors
 mistaken/           paths that users give by mistake
 config.py           config.json beside a checkpoint
+listed.py           the table that `initctl inspect --json` writes
 strict_json.py      JSON from a file that may be hostile
 opening.py          opening and reading files that may contain anything
 """

@@ -12,7 +12,6 @@ window.py      a tensor of a file that is a part of a parameter
 planning.py    the plan for a model
 choosing.py    plans that fill only some tensors
 whole.py       plans for a model of which only a part is in memory
-listed.py      the table of a model, as initctl inspect --json prints it
 filling.py     carrying out a plan
 hook.py        a function that carries out a plan module by module
 memory.py      the bytes of a storage

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, shown
 from initctl.formats import Checkpoint, read_checkpoint
+from initctl.formats.listed import read_listed
 from initctl.grouping import grouped
-from initctl.live.listed import read_listed
 from initctl.planning.action import Located
 from initctl.planning.near_misses import nearest_names
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
@@ -15,9 +14,6 @@ Keys = tuple[str, ...]
 LABELS, NAMES, NUMBERS = "num_labels", "id2label", "label2id"
 """Fields of transformers: the number of labels, the name of each by its number, and its number by its name."""
 _CODE = "usage.set_config"
-_ENDED = re.compile(r"\s*(?:,|$)")
-_NEXT = re.compile(r",(?=[\w.-]+=)")
-"""A comma that another field follows."""
 _WRITE = "write KEY=VALUE, such as num_labels=5"
 
 
@@ -50,33 +46,6 @@ def setting(keys: Keys, value: object) -> Setting:
     except (TypeError, ValueError) as error:
         fault = f"set-config: {shown('.'.join(keys))}: {shown(value)} cannot be written as JSON: {shown(error)}"
         raise UsageError(Problem(_CODE, fault)) from None
-
-
-def fields_in(text: str) -> Iterator[tuple[str, Any]]:
-    """The fields in `KEY=VALUE,KEY=VALUE`: each value is JSON, or else text up to the next field.
-
-    Raises `UsageError`.
-    """
-    rest = text
-    while rest:
-        key, equals, after = rest.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(Problem(_CODE, f"set-config: {shown(rest)} is not KEY=VALUE", _WRITE))
-        value, rest = _value(after)
-        yield key.strip(), value
-
-
-def _value(text: str) -> tuple[Any, str]:
-    """The value at the beginning of `text`, and what follows its comma."""
-    try:
-        value, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):
-        pass
-    else:
-        if ended := _ENDED.match(text, end):
-            return value, text[ended.end() :]
-    word, *others = _NEXT.split(text, maxsplit=1)
-    return word, others[0] if others else ""
 
 
 def with_settings(config: Mapping[str, Any], settings: Iterable[Setting], *, follow: bool = True) -> dict[str, Any]:

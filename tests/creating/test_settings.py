@@ -10,7 +10,6 @@ import transformers
 from safetensors.torch import load_file
 
 import initctl
-from initctl.architecture.settings import fields_in
 from initctl.errors import InputError, UsageError
 from tests.presets.fresh import quiet
 
@@ -68,30 +67,6 @@ def test_a_tiny_model_of_each_family_is_one_call_from_the_full_size_configuratio
         _, info = getattr(transformers, name).from_pretrained(tmp_path / "tiny", output_loading_info=True)
     assert not {key: found for key, found in info.items() if found}
     assert initctl.verify(tmp_path / "tiny", preset="auto")
-
-
-@pytest.mark.parametrize(
-    ("text", "fields"),
-    [
-        ("hidden_size=64", {"hidden_size": 64}),
-        ("a=64,b=2", {"a": 64, "b": 2}),
-        ('a=[1, 2],b="x,y=1",c=true,d=null', {"a": [1, 2], "b": "x,y=1", "c": True, "d": None}),
-        ("act=gelu_new,n=1.5", {"act": "gelu_new", "n": 1.5}),
-        ("a=x,y,b=z", {"a": "x,y", "b": "z"}),
-        ("text_config.hidden_size=8", {"text_config.hidden_size": 8}),
-        ('rope={"rope_type": "linear", "factor": 2}', {"rope": {"rope_type": "linear", "factor": 2}}),
-        ("a=", {"a": ""}),
-        ("a=5GB", {"a": "5GB"}),
-    ],
-)
-def test_a_value_is_json_or_else_text_up_to_the_next_field(text: str, fields: dict[str, Any]):
-    assert dict(fields_in(text)) == fields
-
-
-@pytest.mark.parametrize("text", ["hidden_size", "=64", "a=1,b", " =1"])
-def test_a_text_that_is_not_key_and_value_is_refused(text: str):
-    with pytest.raises(UsageError, match="is not KEY=VALUE"):
-        dict(fields_in(text))
 
 
 @pytest.mark.parametrize(

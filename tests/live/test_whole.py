@@ -125,7 +125,7 @@ def test_only_some_tensors_of_a_stage_are_filled(path: Path):
 @pytest.mark.parametrize(
     "document",
     [
-        {"command": "plan", "data": {"tensors": []}},
+        {"command": "plan", "data": {"actions": []}},
         {"command": "inspect"},
         {"command": "inspect", "data": {"tensors": [3]}},
         {"command": "inspect", "data": {"tensors": [{"name": "a", "dtype": "float3", "shape": [2]}]}},
@@ -136,5 +136,5 @@ def test_only_some_tensors_of_a_stage_are_filled(path: Path):
 )
 def test_a_file_that_is_not_a_table_is_refused(document, tmp_path: Path):
     (tmp_path / "t.json").write_text(json.dumps(document))
-    with pytest.raises(initctl.InputError, match=r"t\.json: is not the table of a checkpoint"):
+    with pytest.raises(initctl.InputError, match=r"t\.json: is not a table of tensors"):
         initctl.init_({"a": torch.zeros(2)}, rules=["a=ones"], of=tmp_path / "t.json")

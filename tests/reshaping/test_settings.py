@@ -5,35 +5,7 @@ from __future__ import annotations
 import pytest
 
 from initctl.errors import UsageError
-from initctl.reshaping.settings import Setting, changed_fields, fields_in, settings_of, with_settings
-
-
-@pytest.mark.parametrize(
-    ("text", "fields"),
-    [
-        ("num_labels=5", {"num_labels": 5}),
-        ("a=1,b=x", {"a": 1, "b": "x"}),
-        ("a=x,y,b=2", {"a": "x,y", "b": 2}),
-        ('a=[1, 2],b={"c": "d,e=f"}', {"a": [1, 2], "b": {"c": "d,e=f"}}),
-        ("a=null,b=true,c=1e-5", {"a": None, "b": True, "c": 1e-5}),
-        ("text_config.vocab_size=7", {"text_config.vocab_size": 7}),
-        ("a=b=c", {"a": "b=c"}),
-        ("a=", {"a": ""}),
-        ('a="5"', {"a": "5"}),
-        ("a=5x", {"a": "5x"}),
-    ],
-)
-def test_a_value_is_json_or_else_text(text: str, fields: dict[str, object]):
-    assert dict(fields_in(text)) == fields
-
-
-@pytest.mark.parametrize("text", ["num_labels", "=5", "a=1,b"])
-def test_a_field_without_a_key_or_a_value_is_refused(text: str):
-    if text == "a=1,b":  # a comma that no field follows is part of no JSON
-        assert dict(fields_in("a=x,b")) == {"a": "x,b"}
-        return
-    with pytest.raises(UsageError, match="is not KEY=VALUE"):
-        list(fields_in(text))
+from initctl.reshaping.settings import Setting, changed_fields, settings_of, with_settings
 
 
 def test_a_value_that_json_cannot_hold_is_refused():
