@@ -17,6 +17,7 @@ from initctl.cli.options import (
     HTML,
     SAVED_PLAN,
     UNFOLD,
+    OverwriteOptions,
     RuleOptions,
     check_apart,
     file_name,
@@ -48,7 +49,7 @@ REPORT = typer.Option(
 
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions:
-    """Where the result goes, and what it may replace."""
+    """Where the result goes, and in which form."""
 
     output: str | None = typer.Option(
         None,
@@ -65,8 +66,6 @@ class WriteOptions:
         panel=panels.OUTPUT,
         text="With --in-place: overwrite only the bytes that rules fill. This is fast, but not one step.",
     )
-    no_clobber: bool = flag("--no-clobber", panel=panels.OUTPUT, text="Fail if OUT exists.")
-    force: bool = flag("--force", panel=panels.OUTPUT, text="Replace the file OUT even if it is not a checkpoint.")
     max_shard_size: str | None = typer.Option(
         None,
         "--max-shard-size",
@@ -87,9 +86,6 @@ class WriteOptions:
         if self.patch and not self.in_place:
             fault = "--patch needs --in-place, because it overwrites the checkpoint itself"
             raise UsageError(Problem("output.patch", fault, "add --in-place"))
-        if self.no_clobber and self.force:
-            fault = "--force replaces any file, and --no-clobber replaces none"
-            raise UsageError(Problem("output.force", fault, "leave out one of them"))
 
 
 @grouped
@@ -99,6 +95,7 @@ def apply(
     rules: RuleOptions,
     plan: str | None = SAVED_PLAN,
     write: WriteOptions,
+    replacing: OverwriteOptions,
     diff: bool = DIFF,
     report: str | None = REPORT,
     unfold: bool = UNFOLD,
@@ -126,7 +123,7 @@ def apply(
             checkpoint if plan is None else initctl.load_plan(plan, checkpoint),
             write.output,
             in_place="patch" if write.patch else write.in_place,
-            overwrite=True if write.force else False if write.no_clobber else None,
+            overwrite=replacing.overwrite,
             max_shard_size=write.max_shard_size,
             stale=write.stale,
             threads=out.threads,

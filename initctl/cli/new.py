@@ -11,7 +11,7 @@ import typer
 import initctl
 from initctl.cli import panels
 from initctl.cli.fields import fields_by_key
-from initctl.cli.options import ROOT, UNFOLD, FillOptions, file_name, flag, grouped
+from initctl.cli.options import ROOT, UNFOLD, FillOptions, OverwriteOptions, file_name, flag, grouped
 from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
 from initctl.display.tables import count
@@ -47,7 +47,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetOptions:
-    """Where the new checkpoint goes, and what it may replace."""
+    """Where the new checkpoint goes."""
 
     output: str | None = typer.Option(
         None,
@@ -67,16 +67,11 @@ class TargetOptions:
         help="In a directory, write files of at most SIZE, such as 500MB.",
     )
     dry_run: bool = flag("--dry-run", panel=panels.OUTPUT, text="Show what would be written, and write nothing.")
-    no_clobber: bool = flag("--no-clobber", panel=panels.OUTPUT, text="Fail if OUT exists.")
-    force: bool = flag("--force", panel=panels.OUTPUT, text="Replace the file OUT even if it is not a checkpoint.")
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` if there is no output, or if the flags contradict each other."""
+        """Raises `UsageError` if there is no output."""
         if self.output is None:
             raise UsageError(Problem("output.choice", "no output given", "use -o OUT"))
-        if self.no_clobber and self.force:
-            fault = "--force replaces any file, and --no-clobber replaces none"
-            raise UsageError(Problem("output.force", fault, "leave out one of them"))
 
 
 @grouped
@@ -85,6 +80,7 @@ def new(
     source: SourceOptions,
     rules: FillOptions,
     target: TargetOptions,
+    replacing: OverwriteOptions,
     unfold: bool = UNFOLD,
     out: Output,
 ) -> None:
@@ -106,7 +102,7 @@ def new(
             str(target.output),
             **(vars(source) | {"settings": fields_by_key("set", source.settings)}),
             max_shard_size=target.max_shard_size,
-            overwrite=True if target.force else False if target.no_clobber else None,
+            overwrite=replacing.overwrite,
             dry_run=target.dry_run,
             threads=out.threads,
             on_event=said,

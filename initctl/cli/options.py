@@ -236,6 +236,25 @@ class RuleOptions(FillOptions):
         return {**vars(self), **sizes, "set_config": fields_by_key("set-config", self.set_config)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class OverwriteOptions:
+    """What the result may replace."""
+
+    no_clobber: bool = flag("--no-clobber", panel=panels.OUTPUT, text="Fail if OUT exists.")
+    force: bool = flag("--force", panel=panels.OUTPUT, text="Replace the file OUT even if it is not a checkpoint.")
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` if the flags contradict each other."""
+        if self.no_clobber and self.force:
+            fault = "--force replaces any file, and --no-clobber replaces none"
+            raise UsageError(Problem("output.force", fault, "leave out one of them"))
+
+    @property
+    def overwrite(self) -> bool | None:
+        """As for `initctl.apply`."""
+        return True if self.force else False if self.no_clobber else None
+
+
 def sizes_by_pattern(kind: str, given: list[str]) -> dict[str, str]:
     """The sizes in options of `PATTERN=SIZE`, by patterns. The last one of a pattern counts, at its place."""
     if not given:
