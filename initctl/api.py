@@ -635,7 +635,9 @@ def _request_of_model(asked: AskedOfModel, device: str | None) -> Request:
     known = AskedOfModel.__annotations__
     for name in asked.keys() - known.keys():
         raise unknown(name, (*known, *_OF_MODEL))
-    return _request(asked if device is None else {**asked, "device": device})
+    request = _request(asked if device is None else {**asked, "device": device})
+    request.check_without_sizes("a model in memory")
+    return request
 
 
 def _to_write(plan: Plan | Path, asked: Asked, options: OutputOptions) -> tuple[Plan, FormatChoice]:

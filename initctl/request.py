@@ -123,6 +123,13 @@ class Request(NamedTuple):
             hint = f"give a rule (-r '*.bias=zeros'), a recipe (-f) or a preset (-p){otherwise}"
             raise UsageError(Problem("usage.no_rules", "no rules given, so there is nothing to do", hint))
 
+    def check_without_sizes(self, where: str) -> None:
+        """Raise `UsageError` if a recipe asks for new sizes or another config.json, which `where` does not have."""
+        for recipe in self.recipes:
+            if recipe.reshaping:
+                fault = f"{shown(recipe.source)}: asks for other sizes or another config.json, which {where} cannot get"
+                raise UsageError(Problem("usage.rows", fault, "take [rows], [dims] and [set_config] out of the recipe"))
+
     def check_base(self) -> None:
         """Raise `UsageError` if a base model is given, and no rule uses it."""
         if self.base is not None and not any(rule.uses(BASE) for rule in self.rules):

@@ -35,6 +35,7 @@ def create(
     Raises what planning and writing raise; `FitError` if some tensor would have no values.
     """
     request = Request.of(asked)
+    request.check_without_sizes("a new checkpoint")
     if options.config is None:
         request.check_rules()
     template = options.template()

@@ -274,3 +274,10 @@ def test_old_values_cannot_be_revised_or_copied_where_there_are_none(tmp_path: P
     copied = f"a=copy:from={tmp_path / 'w.safetensors'}#w"
     initctl.new(tmp_path / "new.safetensors", table=tmp_path / "t.json", rules=["*=ones", copied])
     assert bool((load_file(tmp_path / "new.safetensors")["a"] == 3).all())
+
+
+def test_a_recipe_with_new_sizes_is_refused(tmp_path: Path):
+    (tmp_path / "r.toml").write_text('rows = { "a" = 3 }\nrule = [{ match = "*", init = "zeros" }]\n')
+    save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors")
+    with pytest.raises(initctl.UsageError, match=r"r\.toml: asks for other sizes .* a new checkpoint cannot get"):
+        initctl.new(tmp_path / "b.safetensors", like=tmp_path / "a.safetensors", recipes=[tmp_path / "r.toml"])

@@ -286,3 +286,9 @@ def test_verify_holds_for_the_file_of_an_initialized_model(save, tmp_path: Path)
         rules.append("embed.weight=normal")
     assert initctl.verify(path, rules=rules, seed=4)
     assert not initctl.verify(path, rules=rules, seed=5)
+
+
+def test_a_recipe_with_new_sizes_is_refused(tmp_path: Path):
+    (tmp_path / "r.toml").write_text('rows = { "weight" = 3 }\nrule = [{ match = "*", init = "zeros" }]\n')
+    with pytest.raises(initctl.UsageError, match=r"r\.toml: asks for other sizes .* a model in memory cannot get"):
+        initctl.init_(nn.Linear(2, 2), recipes=[tmp_path / "r.toml"])
