@@ -17,6 +17,7 @@ from initctl.planning.action import Action, Kept
 from initctl.planning.documents import SCHEMA, check_replaceable, signed, table_digest, tensors_digest
 from initctl.planning.lookup import configured
 from initctl.planning.overview import amount, on_devices, overview
+from initctl.planning.resizing import deciding
 from initctl.reshaping import UNCHANGED, Reshaping
 from initctl.reshaping.renewed_files import new_settings
 from initctl.rules.expressions.terms import BASE, CONFIG
@@ -150,7 +151,8 @@ class Plan(Displayed):
             raise UsageError(Problem("plan.recipe", fault, "plan with the rules again"))
         rules = [(rule.rule, rule.initializer) for rule in self.rules]
         configs = {CONFIG: self.config, BASE: self.base}
-        return recipe_text(rules, self.seed, partial(configured, configs), self.reshaping)
+        reshaping = deciding(self.checkpoint, self.reshaping)
+        return recipe_text(rules, self.seed, partial(configured, configs), reshaping)
 
     def to_document(self) -> dict[str, Any]:
         """The plan as it is saved: what is done to each tensor, every number, and digests of the checkpoint's table."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, UsageError, escape, listed, shown
@@ -23,19 +24,23 @@ if TYPE_CHECKING:
 
     Choices = Mapping[str, Resize]
     """What decides the shape of a tensor, by its name."""
+    Matched = Sequence[tuple[Resize, Sequence[str]]]
+    """Each size, in order, with the names of the tensors that it matches."""
 
 
 def resized(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
     """`checkpoint` with the shapes and the configuration that are `asked` for.
 
-    Raises `FitError` if a pattern matches nothing, a tensor cannot get its shape, or tied tensors get different ones;
-    `UsageError` if there is no `config.json` to change.
+    Raises `FitError` if a pattern matches nothing, a tensor gets rows as well as dims, a tensor cannot get its shape,
+    or tied tensors get different ones; `UsageError` if there is no `config.json` to change.
     """
     if not asked:
         return checkpoint
     config = _config(checkpoint) if asked.settings else None
-    chosen = _chosen(checkpoint, asked)
-    if faults := [*_unmatched(checkpoint, asked), *_unfit(checkpoint, chosen), *_torn(checkpoint, chosen)]:
+    matched = _matched(checkpoint, asked)
+    chosen = _chosen(matched)
+    faults = [*_unmatched(checkpoint, matched), *_of_both_kinds(matched)]
+    if faults := [*faults, *_unfit(checkpoint, chosen), *_torn(checkpoint, chosen)]:
         raise FitError(*faults)
     shapes = {
         tensor.name: NewShape(size.shape_for(tensor.shape), size.keeps_rows)
@@ -43,6 +48,12 @@ def resized(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
         if (size := chosen.get(tensor.name))
     }
     return reshaped(checkpoint, shapes, None if config is None else with_settings(config, asked.settings))
+
+
+def deciding(checkpoint: Checkpoint, asked: Reshaping) -> Reshaping:
+    """What was `asked`, without the sizes that decide nothing in `checkpoint`."""
+    decisive = {id(size) for size in _chosen(_matched(checkpoint, asked)).values()}
+    return replace(asked, sizes=tuple(size for size in asked.sizes if id(size) in decisive))
 
 
 def _config(checkpoint: Checkpoint) -> Mapping[str, Any]:
@@ -54,31 +65,40 @@ def _config(checkpoint: Checkpoint) -> Mapping[str, Any]:
     return config
 
 
-def _chosen(checkpoint: Checkpoint, asked: Reshaping) -> Choices:
-    """The last size that matches each tensor."""
-    highest = highest_numbers([tensor.name for tensor in checkpoint.tensors])
-    return {
-        tensor.name: size
-        for size in asked.sizes
-        for tensor in checkpoint.tensors
-        if size.names.matches(tensor.name, highest)
-    }
-
-
-def _unmatched(checkpoint: Checkpoint, asked: Reshaping) -> Iterator[Problem]:
+def _matched(checkpoint: Checkpoint, asked: Reshaping) -> Matched:
     names = [tensor.name for tensor in checkpoint.tensors]
     highest = highest_numbers(names)
-    for size in asked.sizes:
-        matches = size.names.matches
-        if size.optional or any(matches(name, highest) for name in names):
+    return [(size, [name for name in names if size.names.matches(name, highest)]) for size in asked.sizes]
+
+
+def _chosen(matched: Matched) -> Choices:
+    """The last size that matches each tensor."""
+    return {name: size for size, names in matched for name in names}
+
+
+def _unmatched(checkpoint: Checkpoint, matched: Matched) -> Iterator[Problem]:
+    names = [tensor.name for tensor in checkpoint.tensors]
+    highest = highest_numbers(names)
+    for size, found in matched:
+        if size.optional or found:
             continue
         fault, hint = "matches no tensor", hint_for(size.names.pattern, names)
         for tensor in checkpoint.tensors:
-            if alias := next((alias for alias in tensor.aliases if matches(alias, highest)), None):
+            if alias := next((alias for alias in tensor.aliases if size.names.matches(alias, highest)), None):
                 fault += f": {shown(alias)} is tied to {shown(tensor.name)}, which the file holds instead"
                 hint = f"write '{escape(quoted(tensor.name))}'"
                 break
         yield size.problem("rows.unused", fault, hint)
+
+
+def _of_both_kinds(matched: Matched) -> Iterator[Problem]:
+    """A problem for each number of rows and each shape that match the same tensors: no order says which decides."""
+    shapes = [(size, set(names)) for size, names in matched if not size.keeps_rows]
+    for rows, names in matched:
+        for dims, reached in shapes if rows.keeps_rows else ():
+            if both := [shown(name) for name in names if name in reached]:
+                fault = f"{dims.called} gives another size to {listed(both)}"
+                yield rows.problem("rows.twice", fault, "give a tensor rows or dims, not both")
 
 
 def _unfit(checkpoint: Checkpoint, chosen: Choices) -> Iterator[Problem]:

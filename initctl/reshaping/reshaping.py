@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reshaping:
-    """New `sizes`, of which the last one that matches a tensor decides, and `settings` of `config.json`."""
+    """New `sizes`, of which the last one that matches a tensor decides, and `settings` of `config.json`.
+
+    Rows and dims for the same tensor contradict each other, in any order.
+    """
 
     sizes: tuple[Resize, ...] = ()
     settings: tuple[Setting, ...] = ()

@@ -58,12 +58,16 @@ class Resize:
         rows = self.size if isinstance(self.size, int) else -(-shape[0] // self.size.multiple) * self.size.multiple
         return (rows, *shape[1:])
 
-    def problem(self, code: str, fault: str, hint: str | None = None) -> Problem:
-        """The problem with this `fault`, at its place."""
+    @property
+    def called(self) -> str:
+        """Its name in messages, with its place."""
         place = self.origin.place
         name = self.origin.name if place and place.file == self.origin.recipe else str(self.origin)
-        at = f"{place}: {name}" if place else name
-        return Problem(code, f"{at} ({shown(self.text)}): {fault}", hint, None, place)
+        return f"{place}: {name} ({shown(self.text)})" if place else f"{name} ({shown(self.text)})"
+
+    def problem(self, code: str, fault: str, hint: str | None = None) -> Problem:
+        """The problem with this `fault`, at its place."""
+        return Problem(code, f"{self.called}: {fault}", hint, None, self.origin.place)
 
 
 def parse_resize(kind: str, pattern: str | Excerpt, size: object, origin: Origin, *, optional: bool = False) -> Resize:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,22 @@ class TestRefused:
         told = refused(model, rows={"clasifier.*": 5})
         assert told == "rows 1 (clasifier.*=5): matches no tensor; did you mean 'classifier.*'?"
         assert "dims 1 (x=5): matches no tensor" in refused(model, dims={"x": 5})
+
+    @pytest.mark.parametrize("last", ["rows", "dims"])
+    def test_rows_and_dims_of_the_same_tensor(self, model: Path, last: str):
+        asked: Any = {"rows": {"classifier.*": 5}, "dims": {"*.weight": [2, 2], "classifier.weight": [7, 4]}}
+        asked[last] = asked.pop(last)
+        found = refused(model, **asked, rules=["*=zeros"]).splitlines()
+        for line, dims in zip(found, ("dims 1 (*.weight=2,2)", "dims 2 (classifier.weight=7,4)"), strict=True):
+            assert line.startswith(f"rows 1 (classifier.*=5): {dims} gives another size to classifier.weight; ")
+
+    def test_rows_of_a_tensor_to_which_a_recipe_gives_dims(self, model: Path, tmp_path: Path):
+        (tmp_path / "recipe.toml").write_text('[dims]\n"lm_head.weight" = [2, 2]\n')
+        found = refused(
+            model, recipes=[tmp_path / "recipe.toml"], rows={"lm_head.weight": 7}, rules=["lm_head.*=zeros"]
+        )
+        assert found.startswith("rows 1 (lm_head.weight=7): ")
+        assert "recipe.toml:2:1: dims (lm_head.weight=2,2) gives another size to lm_head.weight; give" in found
 
     def test_rows_of_a_tensor_without_dims(self, model: Path):
         assert "tensor scale []: it has no dimensions, so it has no rows" in refused(model, rows={"scale": 5})
@@ -257,6 +274,18 @@ def test_a_fault_in_a_recipe_is_named_with_its_place(model: Path, tmp_path: Path
 def test_sizes_of_an_optional_recipe_may_match_nothing(model: Path, tmp_path: Path):
     (tmp_path / "recipe.toml").write_text('optional = true\n[rows]\n"no.such" = 5\n"classifier.bias" = 2\n')
     assert shapes(quietly(model, recipes=[tmp_path / "recipe.toml"])) == {"classifier.bias": (2,)}
+
+
+def test_an_effective_recipe_has_only_the_sizes_that_decide(model: Path, tmp_path: Path):
+    (tmp_path / "recipe.toml").write_text(
+        'optional = true\n[rows]\n"no.such" = 5\n"classifier.*" = 2\n"*.fc.weight" = 3\n"lm_head.weight" = 9\n'
+    )
+    plan = quietly(model, recipes=[tmp_path / "recipe.toml"], rows={"lm_head.*": 4, "classifier.*": 1, "*.bias": 2})
+    assert tomllib.loads(plan.recipe())["rows"] == {"*.fc.weight": 3, "lm_head.*": 4, "classifier.*": 1, "*.bias": 2}
+    (tmp_path / "again.toml").write_text(plan.recipe())
+    again = quietly(model, recipes=[tmp_path / "again.toml"])
+    assert shapes(again) == shapes(plan)
+    assert again.recipe() == plan.recipe()
 
 
 def test_a_wrong_type_is_refused_with_what_to_write(model: Path):
