@@ -17,7 +17,7 @@ from initctl.integers import as_integer
 from initctl.planning import BoundRule, Options, Plan, bind, make_plan
 from initctl.planning.advice.unfit_presets import FromPreset
 from initctl.planning.advice.unused import NO_MATCH
-from initctl.planning.resizing import resized
+from initctl.planning.resizing import with_sizes
 from initctl.recipes.presets import AUTO, better_preset, model_kind, preset_for
 from initctl.reshaping import UNCHANGED, Reshaping
 from initctl.reshaping.settings import settings_of
@@ -141,7 +141,7 @@ class Request(NamedTuple):
 
         Raises `InputError` and `UsageError`, and `FitError` if the sizes do not fit.
         """
-        return resized(read_checkpoint(path, root=self.root, component=self.component), self.reshaping)
+        return with_sizes(read_checkpoint(path, root=self.root, component=self.component), self.reshaping)
 
     def plan(self, checkpoint: Checkpoint) -> Plan:
         """The plan for `checkpoint`, whose `config.json` is read only if it may be needed.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CONVERT = "convert it on the way, with -o 'out.safetensors'"
 
 
-def resized(plan: Plan, new: RenewedFile) -> Content:
+def renewed_content(plan: Plan, new: RenewedFile) -> Content:
     """The content of `new`. Tensors and rows that no rule fills are moved."""
     begins = {id(tensor): begin for tensor, begin in new.tensors}
     filled = [a for a in plan.distinct_actions if a.part.numel and id(a.tensor) in begins]

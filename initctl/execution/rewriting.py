@@ -12,7 +12,7 @@ from initctl.commit.reserving import reserve
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import Content, Draft
 from initctl.execution.destination import check_in_place, check_not_linked, real_path
-from initctl.execution.resizing import resized
+from initctl.execution.resizing import renewed_content
 from initctl.filling.targets import FilledFile
 from initctl.layout.ranges import uncovered
 from initctl.reading import TensorReader
@@ -30,7 +30,7 @@ def rewritten(writer: Writer, files: Mapping[str, CheckpointFile]) -> Draft:
 def _content(writer: Writer, file: CheckpointFile) -> Content:
     """One of the checkpoint's files, filled. Checksums are computed again. A checksum of 0 means none, and stays 0."""
     if new := writer.renewed_files.get(file.name):
-        return resized(writer.plan, new)
+        return renewed_content(writer.plan, new)
     filled = FilledFile.of(file, writer.targets.get(file.name, ()))
     to_renew = filled.to_renew
     if not all(checksum.value for checksum in to_renew):

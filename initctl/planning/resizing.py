@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     """Each size, in order, with the names of the tensors that it matches."""
 
 
-def resized(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
+def with_sizes(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
     """`checkpoint` with the shapes and the configuration that are `asked` for.
 
     Raises `FitError` if a pattern matches nothing, a tensor gets rows as well as dims, a tensor cannot get its shape,

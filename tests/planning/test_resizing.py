@@ -91,8 +91,8 @@ def test_expressions_see_the_new_shape_and_the_new_config(model: Path):
 
 class TestRefused:
     def test_a_pattern_that_matches_nothing(self, model: Path):
-        told = refused(model, rows={"clasifier.*": 5})
-        assert told == "rows 1 (clasifier.*=5): matches no tensor; did you mean 'classifier.*'?"
+        said = refused(model, rows={"clasifier.*": 5})
+        assert said == "rows 1 (clasifier.*=5): matches no tensor; did you mean 'classifier.*'?"
         assert "dims 1 (x=5): matches no tensor" in refused(model, dims={"x": 5})
 
     @pytest.mark.parametrize("last", ["rows", "dims"])
@@ -115,8 +115,8 @@ class TestRefused:
         assert "tensor scale []: it has no dimensions, so it has no rows" in refused(model, rows={"scale": 5})
 
     def test_new_rows_that_no_rule_fills(self, model: Path):
-        told = refused(model, rows={"classifier.*": 5}, rules=["classifier.weight[4:]=zeros"])
-        assert "no rule fills classifier.bias[3:5] (float32), classifier.weight[3:4] (float32)" in told
+        said = refused(model, rows={"classifier.*": 5}, rules=["classifier.weight[4:]=zeros"])
+        assert "no rule fills classifier.bias[3:5] (float32), classifier.weight[3:4] (float32)" in said
 
     def test_a_size_that_no_file_can_hold(self, model: Path):
         assert "is too large" in refused(model, rows={"lm_head.weight": 2**62}, rules=["lm_head.weight=zeros"])
@@ -136,7 +136,7 @@ class TestRefused:
         assert "is a link that leads out of the directory" in refused(model, set_config={"num_labels": 5})
 
     @pytest.mark.parametrize(
-        ("call", "told"),
+        ("call", "said"),
         [
             ("scale:by=2", "computes new values from old ones, but rows 3 to 5 have no value yet"),
             ("perturb:std=0.1", "rows 3 to 5 have no value yet"),
@@ -148,9 +148,9 @@ class TestRefused:
             ("mean_rows:of=2:4", "rows 3 to 4 have no value yet"),
         ],
     )
-    def test_values_from_rows_that_have_none(self, model: Path, call: str, told: str):
+    def test_values_from_rows_that_have_none(self, model: Path, call: str, said: str):
         found = refused(model, rows={"classifier.weight": 5}, rules=[f"classifier.weight={call}"])
-        assert told in found
+        assert said in found
 
     def test_a_copy_of_rows_that_have_none(self, model: Path):
         rules = ["lm_head.weight=copy:from=model.embed_tokens.weight", "model.embed_tokens.weight[6:]=zeros"]
@@ -176,23 +176,23 @@ def test_tensors_that_differ_only_in_their_old_sizes_are_decided_apart(tmp_path:
         tmp_path / "model.safetensors",
     )
     asked: Any = {"rows": {"l.0.w": 5, "l.2.w": 5}, "rules": ["*=scale:by=2"]}
-    told = refused(tmp_path, **asked)
-    assert told.count("tensor ") == 1
-    assert "tensor l.0.w [5, 4]: scale does not fit" in told
+    said = refused(tmp_path, **asked)
+    assert said.count("tensor ") == 1
+    assert "tensor l.0.w [5, 4]: scale does not fit" in said
 
 
 class TestWarnings:
     @pytest.mark.parametrize(
-        ("config", "told"),
+        ("config", "said"),
         [
             ({"num_labels": 3}, "num_labels says 3, but {}; add --set-config 'num_labels=5'"),
             ({"id2label": LABELS, "x": 3}, "id2label says 3, but {}; add --set-config 'num_labels=5'"),
             ({"inner": {"num_labels": 3}}, "inner.num_labels says 3, but {}; add --set-config 'inner.num_labels=5'"),
         ],
     )  # fmt: skip
-    def test_of_fields_that_no_longer_fit(self, model: Path, config: dict[str, Any], told: str):
+    def test_of_fields_that_no_longer_fit(self, model: Path, config: dict[str, Any], said: str):
         (found,) = warned(model, config, rows={"classifier.*": 5}, rules=["classifier.*=zeros"])
-        assert found == "config.json: " + told.format("the new number of rows is 5: classifier.bias, classifier.weight")
+        assert found == "config.json: " + said.format("the new number of rows is 5: classifier.bias, classifier.weight")
 
     @pytest.mark.parametrize("config", [{}, {"num_labels": 4}, {"vocab_size": 6}, {"type_vocab_size": 3}])
     def test_not_of_fields_of_other_numbers(self, model: Path, config: dict[str, Any]):
@@ -257,7 +257,7 @@ def test_a_recipe_that_extends_another_may_give_other_sizes(model: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "said"),
     [
         ('[rows]\n"a" = 0\n', "recipe.toml:2:1: rows: a: 0 is not a number of 1 or more"),
         ('[rows]\n"no.such" = 5\n', "recipe.toml:2:1: rows (no.such=5): matches no tensor"),
@@ -266,9 +266,9 @@ def test_a_recipe_that_extends_another_may_give_other_sizes(model: Path, tmp_pat
         ("rows = 3\n", "recipe.toml:1:1: rows: must be a table"),
     ],
 )
-def test_a_fault_in_a_recipe_is_named_with_its_place(model: Path, tmp_path: Path, text: str, told: str):
+def test_a_fault_in_a_recipe_is_named_with_its_place(model: Path, tmp_path: Path, text: str, said: str):
     (tmp_path / "recipe.toml").write_text(text)
-    assert told in refused(model, recipes=[tmp_path / "recipe.toml"])
+    assert said in refused(model, recipes=[tmp_path / "recipe.toml"])
 
 
 def test_sizes_of_an_optional_recipe_may_match_nothing(model: Path, tmp_path: Path):
@@ -289,10 +289,10 @@ def test_an_effective_recipe_has_only_the_sizes_that_decide(model: Path, tmp_pat
 
 
 def test_a_wrong_type_is_refused_with_what_to_write(model: Path):
-    for asked, told in (
+    for asked, said in (
         ({"rows": ["a=5"]}, "rows: a list is not a dict; write rows={'classifier.weight': 5}"),
         ({"set_config": {5: 5}}, "set_config: the key 5 is not a string"),
     ):
         with pytest.raises(TypeError, match=r"dict|string") as raised:
             initctl.plan(model, **asked)
-        assert str(raised.value).startswith(told)
+        assert str(raised.value).startswith(said)
