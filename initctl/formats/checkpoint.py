@@ -20,6 +20,7 @@ from initctl.formats.strict_json import parse_object
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
 if TYPE_CHECKING:
+    from initctl.formats.config import Setting
     from initctl.formats.optimizers import Optimizer
     from initctl.formats.optimizers.masters import Copies
 
@@ -45,7 +46,7 @@ class Checkpoint(Displayed, Location):
 
     `files` is empty for a model in memory, and for a checkpoint that is yet to be written. If some elements have no
     value yet, the table is `incomplete`: rules must fill them. `new_config` is the content of `config.json` in the
-    result, if it differs from the one beside the checkpoint; `new_fields` are the values that differ, after their keys.
+    result, if it differs from the one beside the checkpoint; `new_fields` are the values that differ.
     `values` are the bytes of tensors that no file holds, and `new_files` are further files of the result, both by name.
     """
 
@@ -66,7 +67,7 @@ class Checkpoint(Displayed, Location):
     read_only: str | None = None
     incomplete: bool = False
     new_config: Mapping[str, Any] | None = None
-    new_fields: tuple[tuple[tuple[str, ...], Any], ...] = ()
+    new_fields: tuple[Setting, ...] = ()
     values: Mapping[str, bytes] = field(default_factory=dict)
     new_files: Mapping[str, bytes] = field(default_factory=dict)
 

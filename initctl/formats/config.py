@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from initctl.formats.opening import read_small, refusing
 from initctl.formats.strict_json import parse_object
@@ -12,6 +13,21 @@ from initctl.formats.strict_json import parse_object
 CONFIG = "config.json"
 LONGEST = 10_000_000
 """Bytes."""
+
+
+class Setting(NamedTuple):
+    """A new value of one field, which `keys` lead to."""
+
+    keys: tuple[str, ...]
+    value: Any
+
+    @property
+    def key(self) -> str:
+        return ".".join(self.keys)
+
+    def __str__(self) -> str:
+        value = self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
+        return f"{self.key}={value}"
 
 
 def dotted(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

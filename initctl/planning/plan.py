@@ -19,7 +19,6 @@ from initctl.planning.lookup import configured
 from initctl.planning.overview import amount, on_devices, overview
 from initctl.planning.resizing import deciding
 from initctl.reshaping import UNCHANGED, Reshaping
-from initctl.reshaping.renewed_files import new_settings
 from initctl.rules.expressions.terms import BASE, CONFIG
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
@@ -29,8 +28,8 @@ PHILOX, TORCH = "philox", "torch"
 
 if TYPE_CHECKING:
     from initctl.formats import Checkpoint
+    from initctl.formats.config import Setting
     from initctl.planning.bound_rule import BoundRule
-    from initctl.reshaping.settings import Setting
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -112,9 +111,9 @@ class Plan(Displayed):
         return "; ".join([*said, *_root(self.checkpoint), f"seed {self.seed}{rng}", *on_devices(self.actions)])
 
     @property
-    def settings(self) -> list[Setting]:
+    def settings(self) -> tuple[Setting, ...]:
         """The fields of `config.json` that get another value."""
-        return new_settings(self.checkpoint)
+        return self.checkpoint.new_fields
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the plan to the file `path`. `initctl.load_plan` loads it, for exactly this checkpoint.

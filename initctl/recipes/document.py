@@ -51,8 +51,8 @@ from initctl.stream.key import SEED_LIMIT
 from initctl.suggestions import did_you_mean, nearest
 
 if TYPE_CHECKING:
+    from initctl.formats.config import Setting
     from initctl.recipes.positions import DocumentText, Path
-    from initctl.reshaping.settings import Setting
     from initctl.reshaping.sizes import Resize
     from initctl.rules import Expression, Selector, Value
 

@@ -24,9 +24,9 @@ from initctl.rules.expressions.parser import LONGEST_EXPRESSION
 from initctl.rules.expressions.terms import CONFIGS, config_of
 
 if TYPE_CHECKING:
+    from initctl.formats.config import Setting
     from initctl.initializers import BoundCall
     from initctl.reshaping import Reshaping
-    from initctl.reshaping.settings import Setting
     from initctl.reshaping.sizes import Size
 
     Configured = Callable[[Rule, str], Value | None]

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from initctl.reshaping.settings import Keys, Setting
+    from initctl.formats.config import Setting
+    from initctl.reshaping.settings import Keys
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()

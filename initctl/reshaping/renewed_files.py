@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from initctl.formats.config import CONFIG, LONGEST
+from initctl.formats.config import CONFIG, LONGEST, Setting
 from initctl.formats.directories.index import LONGEST as LONGEST_INDEX
 from initctl.formats.opening import read_small
 from initctl.formats.safetensors import read_table
@@ -18,7 +18,6 @@ from initctl.formats.writing.formats import Layout
 from initctl.formats.writing.safetensors import laid_out
 from initctl.grouping import grouped
 from initctl.reshaping.json_text import edited
-from initctl.reshaping.settings import Setting
 
 if TYPE_CHECKING:
     from initctl.formats import Checkpoint, CheckpointFile
@@ -51,15 +50,10 @@ def renewed_files(checkpoint: Checkpoint) -> dict[str, RenewedFile]:
     return {new.file.name: new for new in found}
 
 
-def new_settings(checkpoint: Checkpoint) -> list[Setting]:
-    """The fields of `config.json` that get another value."""
-    return [Setting(*field) for field in checkpoint.new_fields]
-
-
 def config_text(checkpoint: Checkpoint) -> bytes:
     """The new content of `config.json`: the old text with other values. Raises `InputError`."""
     text = read_small(os.path.join(checkpoint.home, CONFIG), LONGEST).decode()
-    return edited(text, new_settings(checkpoint)).encode()
+    return edited(text, checkpoint.new_fields).encode()
 
 
 def _with_new_shapes(checkpoint: Checkpoint) -> set[str]:
@@ -114,7 +108,7 @@ def _new_sums(sums: Any, tensors: Iterable[TensorSpec]) -> Iterator[Setting]:  #
 
 
 def _config(checkpoint: Checkpoint) -> Iterator[RenewedFile]:
-    if new_settings(checkpoint) and (file := checkpoint.file(CONFIG)):
+    if checkpoint.new_fields and (file := checkpoint.file(CONFIG)):
         yield _of_text(file, config_text(checkpoint))
 
 

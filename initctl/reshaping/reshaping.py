@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from initctl.reshaping.settings import Setting
+    from initctl.formats.config import Setting
     from initctl.reshaping.sizes import Resize
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
 from initctl.errors import Problem, UsageError, shown
+from initctl.formats.config import Setting
 
 Keys = tuple[str, ...]
 """The keys that lead to a field."""
@@ -15,21 +16,6 @@ LABELS, NAMES, NUMBERS = "num_labels", "id2label", "label2id"
 """Fields of transformers: the number of labels, the name of each by its number, and its number by its name."""
 _CODE = "usage.set_config"
 _WRITE = "write KEY=VALUE, such as num_labels=5"
-
-
-class Setting(NamedTuple):
-    """A new value of one field."""
-
-    keys: Keys
-    value: Any
-
-    @property
-    def key(self) -> str:
-        return ".".join(self.keys)
-
-    def __str__(self) -> str:
-        value = self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
-        return f"{self.key}={value}"
 
 
 def settings_of(given: Mapping[str, object]) -> tuple[Setting, ...]:

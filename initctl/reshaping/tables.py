@@ -32,7 +32,7 @@ def reshaped(checkpoint: Checkpoint, shapes: Mapping[str, NewShape], config: Map
         raise KeyError(min(missing))
     tensors = tuple(_reshaped(t, shapes[t.name]) if t.name in shapes else t for t in checkpoint.tensors)
     is_incomplete = any(TensorPart(tensor).blank_rows for tensor in tensors if tensor.old)
-    fields = () if config is None else tuple(map(tuple, changed_fields(checkpoint.config() or {}, config)))
+    fields = () if config is None else tuple(changed_fields(checkpoint.config() or {}, config))
     new = config if fields else checkpoint.new_config
     return replace(checkpoint, tensors=tensors, incomplete=is_incomplete, new_config=new, new_fields=fields)
 

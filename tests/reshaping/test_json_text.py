@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from initctl.formats.config import Setting
 from initctl.reshaping.json_text import edited
-from initctl.reshaping.settings import Setting, changed_fields
+from initctl.reshaping.settings import changed_fields
 
 TRANSFORMERS = """{
   "hidden_act": "gelu",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from initctl.errors import UsageError
-from initctl.reshaping.settings import Setting, changed_fields, settings_of, with_settings
+from initctl.formats.config import Setting
+from initctl.reshaping.settings import changed_fields, settings_of, with_settings
 
 
 def test_a_value_that_json_cannot_hold_is_refused():
