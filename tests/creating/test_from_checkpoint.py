@@ -145,6 +145,26 @@ def test_another_dtype_is_for_what_rules_fill(tmp_path: Path, out: str):
         initctl.new(tmp_path / out, like=tmp_path / "a.safetensors", rules=[*RULES, "fc1.bias=keep"], dtype="bfloat16")
 
 
+CONFIG = """{"dtype" :"float32",
+  "text_config": {"model_type": "llama", "torch_dtype": "float32"}, "kept": [1.0,  2],
+    "quantization_config": {"dtype": "int8"}, "vision_config": {"model_type": "vit", "dtype": null}}
+"""
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_the_configuration_says_the_new_dtype_and_keeps_all_its_other_bytes(tmp_path: Path, dtype: str):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "config.json").write_text(CONFIG)
+    save_file(tensors(), tmp_path / "a" / "model.safetensors")
+    options = {"like": tmp_path / "a", "rules": RULES, "dtype": dtype}
+    created = initctl.new(tmp_path / "b", **options)
+    assert (tmp_path / "b" / "config.json").read_text() == CONFIG.replace("float32", dtype)
+    assert sorted(created.files) == sorted(initctl.new(tmp_path / "c", **options, dry_run=True).files)
+    assert initctl.verify(created.plan, tmp_path / "b")
+    assert initctl.new(tmp_path / "b.safetensors", **options).files == ("b.safetensors",)
+    assert (tmp_path / "a" / "config.json").read_text() == CONFIG
+
+
 def test_tied_names_of_a_directory_of_torch_save_are_noted_once(tmp_path: Path):
     weight = torch.ones(4, 2)
     torch.save({"emb.weight": weight, "head.weight": weight}, tmp_path / "tied.pt")
