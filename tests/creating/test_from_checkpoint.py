@@ -270,6 +270,16 @@ def test_a_dry_run_names_the_files_and_writes_nothing(gpt2: Path, tmp_path: Path
         (tmp_path / "new").rmdir()
 
 
+@pytest.mark.parametrize("out", ["fresh/", "fresh", "fresh.safetensors"])
+def test_a_dry_run_names_one_file_as_it_would_be_written(tmp_path: Path, out: str):
+    save_file(tensors(), tmp_path / "a.safetensors")
+    options = {"like": tmp_path / "a.safetensors", "rules": RULES}
+    planned = initctl.new(f"{tmp_path}/{out}", **options, dry_run=True)
+    assert planned.files == initctl.new(f"{tmp_path}/{out}", **options).files
+    if out == "fresh/":
+        assert planned.files == ("a.safetensors",)
+
+
 def test_events_are_those_of_apply_and_the_plan_comes_first(tmp_path: Path):
     save_file(tensors(), tmp_path / "a.safetensors")
     events: list[object] = []
