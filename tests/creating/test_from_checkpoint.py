@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import initctl
 from initctl.errors import ConflictError, FitError, UsageError
+from initctl.events import Progress
 from tests.presets.fresh import quiet
 
 if TYPE_CHECKING:
@@ -278,6 +279,16 @@ def test_a_dry_run_names_one_file_as_it_would_be_written(tmp_path: Path, out: st
     assert planned.files == initctl.new(f"{tmp_path}/{out}", **options).files
     if out == "fresh/":
         assert planned.files == ("a.safetensors",)
+
+
+def test_progress_reaches_its_total(tmp_path: Path):
+    counter = {"name": "bn.num_batches_tracked", "dtype": "int64", "shape": []}
+    entries = [{"name": "w", "dtype": "float32", "shape": [3, 2]}, counter]
+    (tmp_path / "t.json").write_text(json.dumps({"tensors": entries}))
+    events: list[object] = []
+    initctl.new(tmp_path / "new.safetensors", table=tmp_path / "t.json", rules=RULES, on_event=events.append)
+    last = [event for event in events if isinstance(event, Progress)][-1]
+    assert (last.done, last.total) == (24, 24)
 
 
 def test_events_are_those_of_apply_and_the_plan_comes_first(tmp_path: Path):
