@@ -197,7 +197,8 @@ def test_parts_of_quantized_weights_are_not_made_up(tmp_path: Path):
         ("new", {"dtype": "fp16"}, "did you mean float16?"),
         ("new", {"table": "t.json"}, "`like`, `table` exclude each other"),
         ("new", {"rules": []}, "no rules given"),
-        ("a.safetensors", {}, "is the input"),
+        ("a.safetensors", {}, "is the input; name another file"),
+        ("a.safetensors", {"dry_run": True}, "is the input; name another file"),
         (".", {}, "is the directory of the source"),
     ],
 )
