@@ -8,10 +8,9 @@ from copy import deepcopy
 from typing import Any
 
 from initctl.errors import Problem, UsageError, shown
+from initctl.reshaping.settings import LABELS, NAMES, NUMBERS
 from initctl.suggestions import nearest
 
-LABELS, LABEL_NAMES = "num_labels", ("id2label", "label2id")
-"""Fields of transformers: the number of labels, and their names."""
 _SIDE = re.compile(r"(?:encoder_|decoder_|mtp_)?")
 """The beginning of a field that is about only some of the layers. Those of `mtp` predict further tokens."""
 _LAYERS = re.compile(rf"(?:num_|n_)?({_SIDE.pattern})(?:num_)?(?:hidden_)?layers?")
@@ -67,7 +66,7 @@ def _set(found: dict[str, Any], old: Mapping[str, Any], key: str, value: object,
         lists = _lists_of_layers(found, layers[1]) - {name.removeprefix(prefix) for name in given}
         _follow_layers(found, was, value, lists)
     if last == LABELS:
-        for name in LABEL_NAMES:
+        for name in (NAMES, NUMBERS):  # the class of the configuration names the labels again
             if f"{prefix}{name}" not in given:
                 found.pop(name, None)
     found[last] = value
