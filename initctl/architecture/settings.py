@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.reshaping.settings import LABELS, NAMES, NUMBERS
+from initctl.reshaping.settings import LABELS, names_of_labels
 from initctl.suggestions import nearest
 
 _SIDE = re.compile(r"(?:encoder_|decoder_|mtp_)?")
@@ -65,10 +65,8 @@ def _set(found: dict[str, Any], old: Mapping[str, Any], key: str, value: object,
     if type(was) is int and type(value) is int and (layers := _LAYERS.fullmatch(last)):
         lists = _lists_of_layers(found, layers[1]) - {name.removeprefix(prefix) for name in given}
         _follow_layers(found, was, value, lists)
-    if last == LABELS:
-        for name in (NAMES, NUMBERS):  # the class of the configuration names the labels again
-            if f"{prefix}{name}" not in given:
-                found.pop(name, None)
+    if last == LABELS and type(value) is int and value > 0:
+        found.update(names_of_labels(found, value, {name.removeprefix(prefix) for name in given}))
     found[last] = value
 
 

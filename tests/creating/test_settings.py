@@ -146,10 +146,15 @@ def test_a_list_that_is_set_too_stays_as_it_is_set(tmp_path: Path):
 
 def test_the_names_of_labels_follow_their_number(tmp_path: Path):
     labels = {number: f"kind {number}" for number in range(3)}
-    config = config_of(tmp_path, "BertForSequenceClassification", id2label=labels)
+    numbers = {name: number for number, name in labels.items()}
+    config = config_of(tmp_path, "BertForSequenceClassification", id2label=labels, label2id=numbers)
     initctl.new(tmp_path / "new", config=config, settings={**BERT, "num_labels": 5})
     assert load_file(tmp_path / "new" / "model.safetensors")["classifier.weight"].shape == (5, 64)
-    assert len(written(tmp_path / "new")["id2label"]) == 5
+    names = {str(number): f"kind {number}" if number < 3 else f"LABEL_{number}" for number in range(5)}
+    assert written(tmp_path / "new")["id2label"] == names
+    assert written(tmp_path / "new")["label2id"] == {name: int(number) for number, name in names.items()}
+    initctl.new(tmp_path / "new", config=config, settings={**BERT, "num_labels": 2})
+    assert written(tmp_path / "new")["id2label"] == {"0": "kind 0", "1": "kind 1"}
 
 
 def test_sizes_that_do_not_fit_are_one_line_that_says_what_to_do(tmp_path: Path):
