@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
 from initctl.errors import Problem, UsageError, shown
+from initctl.reshaping.settings import LABELS, names_of_labels
 from initctl.suggestions import nearest
 
-LAYERS, LABELS, LABEL_NAMES = "num_hidden_layers", "num_labels", ("id2label", "label2id")
-"""Fields of transformers: the number of layers, that of labels, and the names of labels."""
+_SIDE = re.compile(r"(?:encoder_|decoder_|mtp_)?")
+"""The beginning of a field that is about only some of the layers. Those of `mtp` predict further tokens."""
+_LAYERS = re.compile(rf"(?:num_|n_)?({_SIDE.pattern})(?:num_)?(?:hidden_)?layers?")
+"""A number of layers, as `num_hidden_layers`, `n_layer`, `encoder_layers` or `num_decoder_layers`."""
 _CODE = "usage.set"
 _PROPOSED = 2
 
@@ -24,8 +28,8 @@ def with_settings(
 ) -> dict[str, Any]:
     """`config` with the values of `settings`, whose keys must be `known`.
 
-    Lists of one item a layer follow the number of layers, and the names of labels follow their number, unless they are
-    set too. Raises `UsageError`.
+    Lists of one item a layer follow the number of these layers, and the names of labels follow their number, unless
+    they are set too. Raises `UsageError`.
     """
     found: dict[str, Any] = deepcopy(dict(config))
     given = {canonical(key): value for key, value in _checked(settings, known).items()}
@@ -58,22 +62,27 @@ def _set(found: dict[str, Any], old: Mapping[str, Any], key: str, value: object,
             raise UsageError(Problem(_CODE, f"{shown(key)}: {shown(part)} has no fields"))
     prefix = key.removesuffix(last)
     was = before.get(last) if isinstance(before, dict) else None
-    if type(was) is int and type(value) is int and "layer" in last:
-        _follow_layers(found, was, value, {name.removeprefix(prefix) for name in given})
-    if last == LABELS:
-        for name in LABEL_NAMES:
-            if f"{prefix}{name}" not in given:
-                found.pop(name, None)
+    if type(was) is int and type(value) is int and (layers := _LAYERS.fullmatch(last)):
+        lists = _lists_of_layers(found, layers[1]) - {name.removeprefix(prefix) for name in given}
+        _follow_layers(found, was, value, lists)
+    if last == LABELS and type(value) is int and value > 0:
+        found.update(names_of_labels(found, value, {name.removeprefix(prefix) for name in given}))
     found[last] = value
 
 
-def _follow_layers(found: dict[str, Any], was: int, now: int, given: Collection[str]) -> None:
-    """Shorten each list that has an item for each of the layers. If there are more of them, leave the list out: the
-    model's own class continues it.
+def _lists_of_layers(config: Mapping[str, Any], side: str) -> set[str]:
+    """The fields that may list the layers of one side, such as `encoder_`; "" is for a model without sides."""
+    named = (name for name in config if "layer" in name and isinstance(config[name], list))
+    return {name for name in named if (begin := _SIDE.match(name)) and begin[0] == side}
+
+
+def _follow_layers(found: dict[str, Any], was: int, now: int, lists: Collection[str]) -> None:
+    """Shorten each of `lists` that has an item for each of the layers. If there are more of them, leave the list out:
+    the model's own class continues it.
     """
-    for name, items in list(found.items()):
-        if isinstance(items, list) and len(items) == was and "layer" in name and name not in given:
+    for name in lists:
+        if len(found[name]) == was:
             if now <= was:
-                found[name] = items[:now]
+                found[name] = found[name][:now]
             else:
                 del found[name]

@@ -13,6 +13,7 @@ from initctl.planning.plan import PHILOX
 
 if TYPE_CHECKING:
     from initctl.display.tables import Report
+    from initctl.formats import Checkpoint
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,9 +38,15 @@ class Created(Applied):
         plan = self.plan
         said = [f"{'create' if self.dry_run else 'created'} {amount(plan.initialized)}"]
         if plan.kept:
-            whence = "copied" if plan.checkpoint.files else "as the model computes them"
-            said.append(f"{amount(plan.kept_totals)} {whence}")
+            said.append(f"{amount(plan.kept_totals)} {_origin(plan.checkpoint)}")
         rng = "" if plan.rng == PHILOX else f" of {plan.rng}"
         totals = "; ".join([*said, f"seed {plan.seed}{rng}", *on_devices(plan.actions)])
         verb = "would write" if self.dry_run else "replaced" if self.replaced else "wrote"
         return [totals, f"{verb} {shown(self.output)} ({count(len(self.files), 'file')})"]
+
+
+def _origin(checkpoint: Checkpoint) -> str:
+    """Where values come from that no rule gives: a checkpoint, a model, or a table, whose counters begin at 0."""
+    if checkpoint.files:
+        return "copied"
+    return "as the model computes them" if checkpoint.new_files else "set to 0"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.creating.created import Created
 from initctl.execution import execute
+from initctl.execution.output_format import names_directory
 from initctl.recipes.presets import AUTO, has_preset
 from initctl.request import Request
 
@@ -81,6 +82,6 @@ def _names(plan: Plan, conversion: Conversion | None, output: str) -> tuple[str,
         name = os.path.basename(os.path.realpath(output))
         return tuple(converted(plan, conversion, name, checkpoint.stale).contents)
     if not checkpoint.is_directory:
-        return (checkpoint.files[0].name,) if os.path.isdir(output) else (os.path.basename(output),)
+        return (checkpoint.files[0].name if names_directory(output) else os.path.basename(os.path.realpath(output)),)
     files = (*checkpoint.files, *checkpoint.other_files)
     return tuple(file.name for file in files if file.name not in checkpoint.stale)

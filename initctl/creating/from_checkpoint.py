@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from initctl.creating.template import Template
 from initctl.formats import read_checkpoint
+from initctl.formats.config import CONFIG, LONGEST
+from initctl.formats.opening import read_small
 from initctl.planning.advice.left_alone import is_learned
+from initctl.reshaping.json_text import edited
+from initctl.reshaping.settings import Setting
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType
+    from initctl.formats import Checkpoint
+    from initctl.reshaping.settings import Keys
+
+_DTYPES = ("dtype", "torch_dtype")
+"""Fields of transformers: the dtype of the weights, as it is called since release 5, and before."""
+_KIND = "model_type"
+"""A field that every configuration of a model or of its parts has."""
 
 
 def like_checkpoint(path: str, *, root: str | None, dtype: DType | None) -> Template:
     """The checkpoint at `path`, in any format that initctl reads. No tensor is read.
 
-    With a `dtype`, its floating-point tensors get this dtype, and have no values any more. Raises as `read_checkpoint`
-    does.
+    With a `dtype`, its floating-point tensors get this dtype, and have no values any more; the `config.json` of a
+    directory says so. Raises as `read_checkpoint` does.
     """
     table = read_checkpoint(path, root=root)
     if dtype is None:
@@ -26,4 +39,22 @@ def like_checkpoint(path: str, *, root: str | None, dtype: DType | None) -> Temp
         replace(tensor, dtype=dtype, blocks=()) if is_learned(tensor) and tensor.dtype.kind == "float" else tensor
         for tensor in table.tensors
     )
-    return Template.beside_files(replace(table, tensors=tuple(tensors), incomplete=True))
+    new = replace(table, tensors=tuple(tensors), incomplete=True, new_files=_new_config(table, dtype.name))
+    return Template.beside_files(new)
+
+
+def _new_config(table: Checkpoint, dtype: str) -> dict[str, bytes]:
+    """The `config.json` of a directory, by its name, if it says another dtype: its text with this one."""
+    settings = list(_dtypes(table.config() or {}, dtype)) if table.is_directory else []
+    if not settings:
+        return {}
+    return {CONFIG: edited(read_small(os.path.join(table.home, CONFIG), LONGEST).decode(), settings).encode()}
+
+
+def _dtypes(config: Mapping[str, Any], dtype: str, above: Keys = ()) -> Iterator[Setting]:
+    """The settings that make `dtype` that of a model and of its parts, if they have one."""
+    for key, value in config.items():
+        if key in _DTYPES and isinstance(value, str) and value != dtype:
+            yield Setting((*above, key), dtype)
+        elif isinstance(value, dict) and _KIND in value:
+            yield from _dtypes(value, dtype, (*above, key))

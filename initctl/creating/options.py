@@ -17,7 +17,10 @@ from initctl.execution.output_format import FOREIGN, TEXTS, WRITABLE, ending, na
 from initctl.formats.writing.safetensors import SAFETENSORS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from initctl.creating.template import Template
+    from initctl.formats import Checkpoint
 
 _ENDING = ".safetensors"
 _SOURCES = "--like, --config or --table"
@@ -77,6 +80,8 @@ class NewOptions:
         if os.path.exists(self.output) and os.path.samefile(self.output, checkpoint.directory):
             fault = f"{shown(self.output)}: is the directory of the source"
             raise UsageError(Problem("output.is_input", fault, "name another directory"))
+        if os.path.isfile(self.output) and any(os.path.samefile(self.output, file) for file in _paths(checkpoint)):
+            raise UsageError(Problem("output.is_input", f"{shown(self.output)}: is the input", "name another file"))
         is_directory = self._is_directory()
         if self.max_shard_size is None and template.has_layout:
             keeps_name = names_directory(self.output) and checkpoint.files[0].name.endswith(_ENDING)
@@ -100,3 +105,8 @@ class NewOptions:
             fault = f"{shown(self.output)}: a new checkpoint is written as safetensors"
             raise UsageError(Problem("output.ending", fault, "name a .safetensors file or a directory"))
         return True
+
+
+def _paths(checkpoint: Checkpoint) -> Iterator[str]:
+    """The paths of the checkpoint's files."""
+    return (os.path.join(checkpoint.directory, file.name) for file in checkpoint.files)

@@ -112,8 +112,10 @@ def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpe
     filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.value_name in places]
     targets = [target_at(action, places[action.tensor.value_name]) for action in filled]
     kept = [(k.part, offsets[k.tensor.name]) for k in plan.kept if k.part.numel and k.tensor.name in offsets]
-    known = [_known(part, begin, plan.checkpoint) for part, begin in kept if part.tensor.name in plan.checkpoint.values]
-    return Content(layout._replace(parts=[*layout.parts, *known]), _mode(plan.checkpoint), targets, moved=kept)
+    values = plan.checkpoint.values
+    known = [_known(part, begin, plan.checkpoint) for part, begin in kept if part.tensor.name in values]
+    moved = [(part, begin) for part, begin in kept if part.tensor.name not in values]
+    return Content(layout._replace(parts=[*layout.parts, *known]), _mode(plan.checkpoint), targets, moved=moved)
 
 
 def _known(part: TensorPart, begin: int, checkpoint: Checkpoint) -> Part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -47,7 +47,7 @@ def with_settings(config: Mapping[str, Any], settings: Iterable[Setting], *, fol
         if keys[-1] == LABELS and type(value) is int and value > 0:
             parent = _inner(found, keys)
             given = {other.keys[len(keys) - 1] for other in settings if other.keys[: len(keys) - 1] == keys[:-1]}
-            parent.update(_labels(parent, value, given))
+            parent.update(names_of_labels(parent, value, given))
     return found
 
 
@@ -62,7 +62,7 @@ def _inner(config: dict[str, Any], keys: Keys) -> dict[str, Any]:
     return found
 
 
-def _labels(config: Mapping[str, Any], count: int, given: Iterable[str]) -> Iterator[tuple[str, Any]]:
+def names_of_labels(config: Mapping[str, Any], count: int, given: Collection[str]) -> Iterator[tuple[str, Any]]:
     """The names of `count` labels, if the configuration names labels: old names stay, new ones are as transformers
     calls them. Names that are `given` stay.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +15,11 @@ from safetensors.torch import load_file, save_file
 
 import initctl
 from initctl.errors import ConflictError, FitError, UsageError
+from initctl.events import Progress
 from tests.presets.fresh import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 RULES = ["*=normal:std=0.02"]
 
@@ -98,19 +99,22 @@ def test_the_state_dict_of_a_training_checkpoint_can_be_chosen(tmp_path: Path):
     assert load_file(tmp_path / "b.safetensors").keys() == {"v"}
 
 
+def bytes_read() -> int:
+    """The bytes that this process has read from files, as Linux counts them."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="needs Linux, which counts what a process reads")
 def test_no_weight_is_read(tmp_path: Path):
-    save_file({"w": torch.ones(1 << 20)}, tmp_path / "a.safetensors")
-    with open(tmp_path / "a.safetensors", "r+b") as file:  # only holes behind the header
-        size = file.seek(0, os.SEEK_END)
-        header = 8 + int.from_bytes((file.seek(0), file.read(8))[1], "little")
-        file.truncate(header)
-        file.truncate(size)
-    initctl.new(tmp_path / "b.safetensors", like=tmp_path / "a.safetensors", rules=RULES)
-    with open(tmp_path / "a.safetensors", "r+b") as file:
-        file.seek(header)
-        file.write(bytes(range(256)) * 1024)
-    initctl.new(tmp_path / "c.safetensors", like=tmp_path / "a.safetensors", rules=RULES)
-    assert (tmp_path / "b.safetensors").read_bytes() == (tmp_path / "c.safetensors").read_bytes()
+    size = 1 << 24
+    save_file({"w": torch.ones(size // 4)}, tmp_path / "a.safetensors")
+    read = {}
+    for rule in ("w=zeros", "w=zeros", "w=scale:by=2"):  # at first, modules are read
+        before = bytes_read()
+        initctl.new(tmp_path / "b.safetensors", like=tmp_path / "a.safetensors", rules=[rule])
+        read[rule] = bytes_read() - before
+    assert read["w=zeros"] < size / 4
+    assert read["w=scale:by=2"] >= size
 
 
 def test_every_floating_point_tensor_needs_a_rule_and_integers_are_copied(tmp_path: Path):
@@ -145,6 +149,26 @@ def test_another_dtype_is_for_what_rules_fill(tmp_path: Path, out: str):
         initctl.new(tmp_path / out, like=tmp_path / "a.safetensors", rules=[*RULES, "fc1.bias=keep"], dtype="bfloat16")
 
 
+CONFIG = """{"dtype" :"float32",
+  "text_config": {"model_type": "llama", "torch_dtype": "float32"}, "kept": [1.0,  2],
+    "quantization_config": {"dtype": "int8"}, "vision_config": {"model_type": "vit", "dtype": null}}
+"""
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_the_configuration_says_the_new_dtype_and_keeps_all_its_other_bytes(tmp_path: Path, dtype: str):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "config.json").write_text(CONFIG)
+    save_file(tensors(), tmp_path / "a" / "model.safetensors")
+    options = {"like": tmp_path / "a", "rules": RULES, "dtype": dtype}
+    created = initctl.new(tmp_path / "b", **options)
+    assert (tmp_path / "b" / "config.json").read_text() == CONFIG.replace("float32", dtype)
+    assert sorted(created.files) == sorted(initctl.new(tmp_path / "c", **options, dry_run=True).files)
+    assert initctl.verify(created.plan, tmp_path / "b")
+    assert initctl.new(tmp_path / "b.safetensors", **options).files == ("b.safetensors",)
+    assert (tmp_path / "a" / "config.json").read_text() == CONFIG
+
+
 def test_tied_names_of_a_directory_of_torch_save_are_noted_once(tmp_path: Path):
     weight = torch.ones(4, 2)
     torch.save({"emb.weight": weight, "head.weight": weight}, tmp_path / "tied.pt")
@@ -176,7 +200,8 @@ def test_parts_of_quantized_weights_are_not_made_up(tmp_path: Path):
         ("new", {"dtype": "fp16"}, "did you mean float16?"),
         ("new", {"table": "t.json"}, "`like`, `table` exclude each other"),
         ("new", {"rules": []}, "no rules given"),
-        ("a.safetensors", {}, "is the input"),
+        ("a.safetensors", {}, "is the input; name another file"),
+        ("a.safetensors", {"dry_run": True}, "is the input; name another file"),
         (".", {}, "is the directory of the source"),
     ],
 )
@@ -248,6 +273,26 @@ def test_a_dry_run_names_the_files_and_writes_nothing(gpt2: Path, tmp_path: Path
         for path in (tmp_path / "new").iterdir():
             path.unlink()
         (tmp_path / "new").rmdir()
+
+
+@pytest.mark.parametrize("out", ["fresh/", "fresh", "fresh.safetensors"])
+def test_a_dry_run_names_one_file_as_it_would_be_written(tmp_path: Path, out: str):
+    save_file(tensors(), tmp_path / "a.safetensors")
+    options = {"like": tmp_path / "a.safetensors", "rules": RULES}
+    planned = initctl.new(f"{tmp_path}/{out}", **options, dry_run=True)
+    assert planned.files == initctl.new(f"{tmp_path}/{out}", **options).files
+    if out == "fresh/":
+        assert planned.files == ("a.safetensors",)
+
+
+def test_progress_reaches_its_total(tmp_path: Path):
+    counter = {"name": "bn.num_batches_tracked", "dtype": "int64", "shape": []}
+    entries = [{"name": "w", "dtype": "float32", "shape": [3, 2]}, counter]
+    (tmp_path / "t.json").write_text(json.dumps({"tensors": entries}))
+    events: list[object] = []
+    initctl.new(tmp_path / "new.safetensors", table=tmp_path / "t.json", rules=RULES, on_event=events.append)
+    last = [event for event in events if isinstance(event, Progress)][-1]
+    assert (last.done, last.total) == (24, 24)
 
 
 def test_events_are_those_of_apply_and_the_plan_comes_first(tmp_path: Path):

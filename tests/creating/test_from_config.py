@@ -330,6 +330,38 @@ def test_without_transformers_the_error_names_the_extra(tmp_path: Path):
     assert issubclass(StorageError, initctl.InitctlError)
 
 
+HOSTILE = "import os; os.write(1, b'hostile'); os._exit(3)"
+NEW = """
+import sys
+begin = sys.path.pop(0)
+import initctl, json, pathlib
+sys.path[:0] = [begin, ".", pathlib.Path("a path is not a string"), sys.argv[1]]
+try: print(initctl.new("new", config="config").files)
+except initctl.StorageError as error: print(error.problems[0].code, error)
+"""
+
+
+def test_no_module_of_the_working_directory_is_run(tmp_path: Path):
+    config_of(CHOSEN["LlamaForCausalLM"], tmp_path)
+    for name in ("transformers", "torch", "json", "dataclasses"):
+        (tmp_path / f"{name}.py").write_text(HOSTILE)
+    command = [sys.executable, "-c", NEW, str(tmp_path)]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout == "('model.safetensors', 'config.json', 'generation_config.json')\n"
+
+
+def test_a_process_that_dies_is_an_error_with_its_status_and_last_line(tmp_path: Path):
+    config_of(CHOSEN["LlamaForCausalLM"], tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    dying = "import os; os.write(2, b'a\\nout of \\x1b memory\\n'); os._exit(3)"
+    (tmp_path / "elsewhere" / "torch.py").write_text(dying)
+    command = [sys.executable, "-c", NEW, str(tmp_path / "elsewhere")]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    fault = "the process that builds the model ended with status 3: out of \\x1b memory"
+    assert run.stdout == f"config.process config/config.json: {fault}\n"
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_directory_of_the_configuration_is_not_replaced(tmp_path: Path):
     config = config_of(CHOSEN["LlamaForCausalLM"], tmp_path)
     for source in (config, config / "config.json"):

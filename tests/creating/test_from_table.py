@@ -92,6 +92,7 @@ def test_integers_need_a_rule_but_a_counter_of_batches_begins_at_zero(tmp_path: 
     created = initctl.new(
         tmp_path / "new.safetensors", table=tmp_path / "table.json", rules=[*RULES, "ids=constant:val=3"]
     )
+    assert "; 1 tensor (1 element, 8 bytes) set to 0; " in created.summary()[0]
     assert load_file(tmp_path / "new.safetensors")["bn.num_batches_tracked"].item() == 0
     assert initctl.verify(created.plan, tmp_path / "new.safetensors")
 

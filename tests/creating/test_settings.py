@@ -10,6 +10,7 @@ import transformers
 from safetensors.torch import load_file
 
 import initctl
+from initctl.architecture.settings import with_settings
 from initctl.errors import InputError, UsageError
 from tests.presets.fresh import quiet
 
@@ -105,6 +106,35 @@ def test_lists_of_one_item_a_layer_follow_the_number_of_layers(tmp_path: Path):
         assert found[: len(kinds)] == kinds[:layers]
 
 
+@pytest.mark.parametrize(
+    ("field", "follows"),
+    [
+        ("num_hidden_layers", "layer_types"),
+        ("n_layer", "layer_types"),
+        ("encoder_layers", "encoder_layer_types"),
+        ("num_encoder_layers", "encoder_layer_types"),
+        ("decoder_num_hidden_layers", "decoder_layer_types"),
+        ("num_mtp_layers", "mtp_layer_types"),
+        ("max_window_layers", None),
+        ("vision_feature_layer", None),
+        ("num_kv_shared_layers", None),
+    ],
+)
+@pytest.mark.parametrize("part", ["", "text_config."])
+def test_only_lists_of_the_layers_whose_number_is_set_follow_it(part: str, field: str, follows: str | None):
+    lists = {f"{of}layer_types": ["a"] * 4 for of in ("", "encoder_", "decoder_", "mtp_")}
+    fields = {field: 4, "decoder_layers": 4, **lists}
+    config = {part.rstrip("."): fields} if part else fields
+    for now in (2, 6):
+        found = with_settings(config, {f"{part}{field}": now}, [f"{part}{field}"], str)
+        expected: dict[str, Any] = {**fields, field: now}
+        if follows and now == 2:
+            expected[follows] = ["a"] * 2
+        elif follows:
+            del expected[follows]
+        assert (found[part.rstrip(".")] if part else found) == expected
+
+
 def test_a_list_that_is_set_too_stays_as_it_is_set(tmp_path: Path):
     config = config_of(tmp_path, "Gemma3ForCausalLM")
     options = {**TINY["Gemma3ForCausalLM"], "layer_types": ["full_attention", "full_attention"]}
@@ -116,10 +146,15 @@ def test_a_list_that_is_set_too_stays_as_it_is_set(tmp_path: Path):
 
 def test_the_names_of_labels_follow_their_number(tmp_path: Path):
     labels = {number: f"kind {number}" for number in range(3)}
-    config = config_of(tmp_path, "BertForSequenceClassification", id2label=labels)
+    numbers = {name: number for number, name in labels.items()}
+    config = config_of(tmp_path, "BertForSequenceClassification", id2label=labels, label2id=numbers)
     initctl.new(tmp_path / "new", config=config, settings={**BERT, "num_labels": 5})
     assert load_file(tmp_path / "new" / "model.safetensors")["classifier.weight"].shape == (5, 64)
-    assert len(written(tmp_path / "new")["id2label"]) == 5
+    names = {str(number): f"kind {number}" if number < 3 else f"LABEL_{number}" for number in range(5)}
+    assert written(tmp_path / "new")["id2label"] == names
+    assert written(tmp_path / "new")["label2id"] == {name: int(number) for number, name in names.items()}
+    initctl.new(tmp_path / "new", config=config, settings={**BERT, "num_labels": 2})
+    assert written(tmp_path / "new")["id2label"] == {"0": "kind 0", "1": "kind 1"}
 
 
 def test_sizes_that_do_not_fit_are_one_line_that_says_what_to_do(tmp_path: Path):
