@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.creating.template import Template
 from initctl.formats import read_checkpoint
-from initctl.formats.config import CONFIG, LONGEST
+from initctl.formats.config import CONFIG, LONGEST, Setting
 from initctl.formats.opening import read_small
 from initctl.planning.advice.left_alone import is_learned
 from initctl.reshaping.json_text import edited
-from initctl.reshaping.settings import Setting
 
 if TYPE_CHECKING:
     from initctl.dtypes import DType

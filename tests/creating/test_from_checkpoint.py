@@ -310,7 +310,7 @@ def test_old_values_cannot_be_revised_or_copied_where_there_are_none(tmp_path: P
     )
     for rule, message in (
         ("a=scale:by=2", "computes new values from old ones, but it has no values yet"),
-        ("a=mean_rows:of=0:1", "computes new values from old ones, but it has no values yet"),
+        ("a=mean_rows:of=0:1", "computes new values from old ones, but rows 0 to 1 have no value yet"),
         ("a=copy:from=b", "it copies b, but it has no values yet"),
     ):
         with pytest.raises(FitError, match=message):
