@@ -94,6 +94,17 @@ def test_parameters_that_are_joined_when_they_are_saved_keep_their_names_in_memo
     assert [problem.code for problem in plan.warnings if problem.code.startswith("live.")] == ["live.names"]
 
 
+def test_a_model_that_transformers_cannot_save_keeps_its_names_in_memory_with_a_warning():
+    net = model("mixtral")
+    experts = net.model.layers[0].mlp.experts
+    experts.gate_up_proj = torch.nn.Parameter(torch.tensor(0.0))
+    with pytest.raises((RuntimeError, ValueError)):
+        transformers.core_model_loading.revert_weight_conversion(net, net.state_dict())
+    with pytest.warns(initctl.InitctlWarning, match="names in memory count"):
+        plan = initctl.init_(net, rules=["*=ones"])
+    assert {action.tensor.name for action in plan.actions} == net.state_dict().keys()
+
+
 def test_a_state_dict_has_names_of_its_own(tmp_path: Path):
     net, state = model("llama, tied"), model("llama, tied").state_dict()
     initctl.init_(net, rules=["model.embed_tokens.weight=normal"])
