@@ -40,13 +40,17 @@ def chosen_names(table: LiveTable, only: Iterable[str], missing: Any) -> set[str
 def restricted(plan: Plan, names: set[str]) -> Plan:
     """`plan`, which keeps all tensors but those with `names`. Raises `FitError` if no rule decides one of these."""
     kept = [left for left in plan.kept if left.tensor.name in names]
-    undecided = {left.tensor.name: left.tensor for left in kept if left.rule is None and is_learned(left.tensor)}
-    if undecided:
-        message = f"no rule decides {with_kinds(list(undecided.values()))}, which must be filled"
-        raise FitError(Problem("tensor.undecided", message, "add a rule for each; NAME=keep leaves a tensor unchanged"))
+    check_decided(left for left in kept if is_learned(left.tensor))
     others = (Kept(tensor, None) for tensor in plan.checkpoint.tensors if tensor.name not in names)
     actions = tuple(action for action in plan.actions if action.tensor.name in names)
     return replace(plan, actions=actions, kept=(*kept, *others))
+
+
+def check_decided(kept: Iterable[Kept]) -> None:
+    """Raise `FitError` if no rule decides some of what is `kept`."""
+    if undecided := {left.tensor.name: left.tensor for left in kept if left.rule is None}:
+        message = f"no rule decides {with_kinds(list(undecided.values()))}, which must be filled"
+        raise FitError(Problem("tensor.undecided", message, "add a rule for each; NAME=keep leaves a tensor unchanged"))
 
 
 def _tensors(table: LiveTable) -> Iterator[str]:
