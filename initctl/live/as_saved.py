@@ -45,7 +45,7 @@ class AsSaved(NamedTuple):
 
 def as_saved(model: PreTrainedModel, parameters: Parameters) -> AsSaved:
     """`parameters` of `model`, given by their names in memory, as they are in a file of it; all are `computed` if
-    transformers cannot tell.
+    transformers cannot revert its conversion.
     """
     try:
         windows = _windows(model, parameters)
