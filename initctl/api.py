@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 _CONVERSIONS = "; a conversion alone needs no rules: -o for another format, or --max-shard-size 5GB for shards"
 """The end of a hint: what is possible without rules."""
-_OF_MODEL = ("only", "missing", "of", "device", "threads", "on_event")
-"""The arguments of `init_` besides the model and those of a plan."""
+_OF_INIT = ("only", "missing", "of", "device", "threads", "on_event")
+_OF_HOOK = ("of", "device", "threads")
+"""The arguments of `init_` and of `param_init_fn` besides the model and those of a plan."""
 _SHORT = {"rules": "-r", "recipes": "-f", "preset": "-p"}
 """The options of arguments that have another name on a command line."""
 
@@ -290,8 +291,8 @@ def init_(
         missing: fill only what a checkpoint did not have: the result of `load_state_dict(…, strict=False)`, the
             `loading_info` of transformers, or a list of names.
         of: the whole model, if this is a part of it, as in a pipeline: a checkpoint, its path, or the path of what
-            `initctl inspect --json` printed. Rules are judged by all of its tensors.
-        device: the device that computes, as for `initctl.plan`; by default the one where each tensor is.
+            `initctl inspect --json` printed. Rules are matched against all of its tensors.
+        device: the device that computes, as for `initctl.plan`; by default each tensor's own device.
         threads: as for `apply`.
         on_event: called with `Chosen` for each engine, and repeatedly with `Progress`.
         rules, recipes, preset, seed, allow_unused, require_all, allow_partial, base_config, rng: as for `initctl.plan`.
@@ -317,7 +318,7 @@ def init_(
     from initctl.live.table import LiveTable, table_of
 
     def prepared() -> tuple[Plan, tuple[LiveTable, int]]:
-        request = _request_of_model(asked, device)
+        request = _request_of_model(asked, device, _OF_INIT)
         request.check_rules()
         table, count = table_of(model), thread_count(threads)
         made = planned(request.plan, table, only=only, missing=missing, of=of, on_device=device is None)
@@ -353,21 +354,22 @@ def param_init_fn(
 
     Raises:
         UsageError, FitError, InputError, TypeError: as for `init_`; and if a rule needs old values, or torch's
-            generator.
+            generator, or if no rule decides a tensor on the meta device.
 
     Warns:
-        InitctlWarning: as `initctl.plan` does.
+        InitctlWarning: as `initctl.plan` does; and of buffers on the meta device that no file has.
     """
-    from initctl.live.hook import ModuleInit, check_without_old_values
+    from initctl.live.hook import ModuleInit, check_all_decided, check_without_old_values, without_values
     from initctl.live.planning import planned
     from initctl.live.table import table_of
 
-    request = _request_of_model(asked, None)
+    request = _request_of_model(asked, None, _OF_HOOK)
     request.check_rules()
     table = table_of(model)
     made = planned(request.plan, table, of=of, on_device=False)
     check_without_old_values(made)
-    _warn(made.warnings)
+    check_all_decided(made, table)
+    _warn((*made.warnings, *without_values(model)))
     return ModuleInit(model, table, made, device, thread_count(threads))
 
 
@@ -628,13 +630,13 @@ def _request(asked: Mapping[str, Any]) -> Request:
     return Request.of(asked)
 
 
-def _request_of_model(asked: AskedOfModel, device: str | None) -> Request:
-    """The request of a caller of `init_`. Raises as `Request.of` does."""
+def _request_of_model(asked: AskedOfModel, device: str | None, others: Sequence[str]) -> Request:
+    """The request of a caller of a function for models, which has `others` as arguments too. Raises as `Request.of`."""
     from initctl.request import AskedOfModel
 
     known = AskedOfModel.__annotations__
     for name in asked.keys() - known.keys():
-        raise unknown(name, (*known, *_OF_MODEL))
+        raise unknown(name, (*known, *others))
     request = _request(asked if device is None else {**asked, "device": device})
     request.check_without_sizes("a model in memory")
     return request

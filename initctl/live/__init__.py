@@ -2,6 +2,7 @@
 
 table.py       a model's table: its tensors by the names that a file of it has, and where in memory they are
 named.py       the tensors by these names
+addresses.py   storages that share addresses
 pieces.py      the parts of a tensor that are in this process's memory
 piece.py       one of them
 dtensors.py    those of a DTensor, by its mesh and its placements

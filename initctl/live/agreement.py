@@ -53,7 +53,7 @@ class _Vote(NamedTuple):
         return cls(faults=(as_line(f"{type(error).__name__}: {error}"),))
 
     def difference(self, other: _Vote) -> str:
-        """What it has that `other` has not: the first difference, which explains those after it."""
+        """The first way in which it differs from `other`. This explains those after it."""
         if self.tensors != other.tensors:
             return "other tensors"
         return "another seed" if self.seed != other.seed else "other rules"
@@ -91,20 +91,21 @@ def _drop_gathered(model: nn.Module) -> None:
 def agreed(groups: Sequence[ProcessGroup], prepare: Callable[[], tuple[Plan, _Rest]]) -> tuple[Plan, _Rest]:
     """The result of `prepare`, if its plan is the same on all ranks. `groups` are as from `groups_of`.
 
-    The ranks exchange some hundred bytes along each dim, even if `prepare` fails: none may wait in vain. If some fail
-    or plan differently, each raises the same `ConflictError`, which names them. If all fail alike, each raises its own
-    error.
+    The ranks exchange some hundred bytes along each dim, even if `prepare` fails: otherwise the others would wait
+    for it. If some fail or plan differently, each raises the same `ConflictError`, which names them. If all fail alike,
+    each raises its own error.
     """
     if not groups:
         return prepare()
     try:
         prepared = prepare()
+        own = _Vote.of(prepared[0])
     except Exception as error:
         votes = _exchanged(_Vote.against(error), groups)
         if len(set(votes.values())) == 1:
             raise
         raise ConflictError(*_failures(votes)) from error
-    votes = _exchanged(_Vote.of(prepared[0]), groups)
+    votes = _exchanged(own, groups)
     if problems := list(_failures(votes)) or list(_differences(votes)):
         raise ConflictError(*problems)
     return prepared

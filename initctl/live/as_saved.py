@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     Parameters = Mapping[str, Held]
 
 _CONVERTING = "transformers.core_model_loading"
-_CANNOT = (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
-"""What transformers raises if it cannot revert a conversion. Then it cannot save the model by these names either."""
+_CANNOT = (NotImplementedError, RuntimeError, ValueError)
+"""What transformers raises if it cannot revert a conversion. Then it cannot save the model either."""
 
 
 class AsSaved(NamedTuple):
@@ -44,8 +44,13 @@ class AsSaved(NamedTuple):
 
 
 def as_saved(model: PreTrainedModel, parameters: Parameters) -> AsSaved:
-    """`parameters` of `model`, given by their names in memory, as they are in a file of it."""
-    windows = _windows(model, parameters)
+    """`parameters` of `model`, given by their names in memory, as they are in a file of it; all are `computed` if
+    transformers cannot revert its conversion.
+    """
+    try:
+        windows = _windows(model, parameters)
+    except _CANNOT:
+        return AsSaved(parameters, computed=tuple(parameters))
     found = grouped((parameter, name) for name, (parameter, _) in windows.items())
     sizes = {name: prod(parameter.shape) for name, parameter in parameters.items()}
     computed = [
@@ -70,18 +75,15 @@ class _WithoutCopies(TorchFunctionMode):
 
 def _windows(model: PreTrainedModel, parameters: Parameters) -> dict[str, tuple[str, Window]]:
     """Each tensor of a file that is in a parameter: the parameter's name, and the place. None if all are as they are in
-    memory.
+    memory. Raises one of `_CANNOT`.
     """
     converting = sys.modules.get(_CONVERTING)
     if converting is None or getattr(model, "_hf_peft_config_loaded", False):
         return {}
     empty = {n: torch.empty(tuple(p.shape), dtype=p.dtype, device="meta") for n, p in parameters.items()}
     owners = {tensor.untyped_storage()._cdata: name for name, tensor in empty.items()}  # noqa: SLF001 - its identity
-    try:
-        with _WithoutCopies():
-            reverted = converting.revert_weight_conversion(model, empty)
-    except _CANNOT:
-        return {}
+    with _WithoutCopies():
+        reverted = converting.revert_weight_conversion(model, empty)
     found = {}
     for name, view in reverted.items():
         owner = owners.get(view.untyped_storage()._cdata)  # noqa: SLF001 - as above

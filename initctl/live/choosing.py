@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.argument_types import check_texts, items
 from initctl.errors import FitError, Problem, UsageError, listed, shown
 from initctl.formats.state_dicts.names import bare_name
+from initctl.grouping import grouped
 from initctl.planning.action import Kept
 from initctl.planning.advice.left_alone import is_learned, with_kinds
 from initctl.planning.near_misses import hint_for
@@ -39,13 +40,17 @@ def chosen_names(table: LiveTable, only: Iterable[str], missing: Any) -> set[str
 def restricted(plan: Plan, names: set[str]) -> Plan:
     """`plan`, which keeps all tensors but those with `names`. Raises `FitError` if no rule decides one of these."""
     kept = [left for left in plan.kept if left.tensor.name in names]
-    undecided = {left.tensor.name: left.tensor for left in kept if left.rule is None and is_learned(left.tensor)}
-    if undecided:
-        message = f"no rule decides {with_kinds(list(undecided.values()))}, which must be filled"
-        raise FitError(Problem("tensor.undecided", message, "add a rule for each; NAME=keep leaves a tensor unchanged"))
+    check_decided(left for left in kept if is_learned(left.tensor))
     others = (Kept(tensor, None) for tensor in plan.checkpoint.tensors if tensor.name not in names)
     actions = tuple(action for action in plan.actions if action.tensor.name in names)
     return replace(plan, actions=actions, kept=(*kept, *others))
+
+
+def check_decided(kept: Iterable[Kept]) -> None:
+    """Raise `FitError` if no rule decides some of what is `kept`."""
+    if undecided := {left.tensor.name: left.tensor for left in kept if left.rule is None}:
+        message = f"no rule decides {with_kinds(list(undecided.values()))}, which must be filled"
+        raise FitError(Problem("tensor.undecided", message, "add a rule for each; NAME=keep leaves a tensor unchanged"))
 
 
 def _tensors(table: LiveTable) -> Iterator[str]:
@@ -70,7 +75,18 @@ def _missing(table: LiveTable, given: Iterable[str]) -> set[str]:
     for name in names - known.keys() - table.left_out.keys():
         fault = f"missing: {shown(table.checkpoint.path)} has no tensor {shown(name)}"
         raise UsageError(Problem("usage.missing", fault, hint_for(name, list(known))))
-    return {name for name in names & known.keys() if names.issuperset(known[name].tied)}
+    left = grouped((kept, name) for name, kept in table.left_out.items())
+    others = {name: (*known[name].tied, *left.get(name, ())) for name in names & known.keys()}
+    _check_ties(table, names, others)
+    return {name for name, tied in others.items() if names.issuperset(tied)}
+
+
+def _check_ties(table: LiveTable, names: set[str], others: Mapping[str, Iterable[str]]) -> None:
+    """Raise `FitError` if a tensor is missing whose value was loaded into memory that it does not share."""
+    for name, tied in others.items():
+        if loaded := [other for other in tied if other in table.stand_ins and other not in names]:
+            fault = f"missing: {shown(name)} is missing and {_listed(loaded)} is not; they should be one tensor"
+            raise FitError(Problem("live.untied", fault, "call model.tie_weights() before the weights are loaded"))
 
 
 def _names_in(missing: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from initctl.errors import Problem, UsageError
+from initctl.errors import Problem, UsageError, listed, shown
 from initctl.filling.engines import choose_engines
 from initctl.formats.state_dicts.names import bare_name
+from initctl.live.choosing import check_decided
 from initctl.live.filling import check_fillable, fill
 from initctl.live.named import Named
+from initctl.live.pieces import torchs_own
 from initctl.live.planning import on_own_devices
 from initctl.live.table import table_of_part
 from initctl.live.whole import part_of_plan
@@ -55,7 +57,7 @@ class ModuleInit:
             fault = f"{type(module).__name__}: is not a module of the model that the function was made for"
             raise UsageError(Problem("live.module", fault, "make the function from the model before it is wrapped"))
         if any(tensor.is_meta for _, tensor in _own(module)):
-            module.to_empty(device=_current() if self.device is None else self.device, recurse=False)
+            self._materialize(module)
         tensors = dict(self._tensors(module))
         if tensors:
             table = table_of_part(Named(type(module).__name__, tensors))
@@ -65,6 +67,13 @@ class ModuleInit:
                 actions = [action._replace(device=device) for action in self.plan.actions]
                 self._engines |= choose_engines(actions, threads=self.threads)
             fill(part, table, threads=self.threads, engines=self._engines)
+
+    def _materialize(self, module: nn.Module) -> None:
+        """Give its own tensors on the meta device memory, as `to_empty` would give all."""
+        device = _current() if self.device is None else self.device
+        module._apply(  # type: ignore[no-untyped-call]  # noqa: SLF001 - what `to_empty` is made of
+            lambda tensor: torch.empty_like(tensor, device=device) if tensor.is_meta else tensor, recurse=False
+        )
 
     def _tensors(self, module: nn.Module) -> Iterator[tuple[str, Held]]:
         """The tensors that a file of the model has of `module` itself."""
@@ -87,6 +96,20 @@ def check_without_old_values(plan: Plan) -> None:
         if isinstance(action.law, RevisingLaw):
             fault = f"{action.rule}: {action.initializer} needs old values, and new memory has none"
             raise UsageError(Problem("live.module", fault, "use init_ after the weights are loaded"))
+
+
+def check_all_decided(plan: Plan, table: LiveTable) -> None:
+    """Raise `FitError` if no rule decides a tensor on the meta device: new memory has no values."""
+    check_decided(left for left in plan.kept if torchs_own(table.tensors[left.tensor.name]).is_meta)
+
+
+def without_values(model: nn.Module) -> Iterator[Problem]:
+    """A warning if `model` has buffers on the meta device that are not in its state dict."""
+    saved = model.state_dict(keep_vars=True)
+    if names := [name for name, buffer in model.named_buffers() if buffer.is_meta and name not in saved]:
+        what = "buffer {}: gets" if len(names) == 1 else "buffers {}: get"
+        message = what.format(listed(list(map(shown, names)))) + " memory but no values, because no file has it"
+        yield Problem("live.buffers", message, "compute them as the model does, once they have memory")
 
 
 def _own(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

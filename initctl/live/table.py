@@ -16,6 +16,7 @@ from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.checkpoint import IN_MEMORY, Checkpoint
 from initctl.formats.state_dicts.names import without_prefix, wrapper_prefix
 from initctl.formats.state_dicts.roots import named_apart
+from initctl.live.addresses import by_address
 from initctl.live.flat_share import FlatShare
 from initctl.live.named import Named, named, unwrapped
 from initctl.live.piece import is_wrapper
@@ -37,9 +38,9 @@ class LiveTable:
     """The tensors of a model as a `checkpoint` without files. The file that a block names is one of `storages`, and its
     offset is in bytes of that. A tensor on the meta device has no storage.
 
-    `tensors` hold the elements, by name. `names` are the names of each tensor that has another name in memory. A file
-    of the model has, instead of each of the names in `left_out`, the tensor that is named there. `stand_ins` are those
-    of them that have memory of their own, although they should be tied.
+    `tensors` hold the elements, by name. `names` are the names of each tensor that has another name in memory.
+    `left_out` maps a name that files omit to the name that they keep. `stand_ins` are omitted tensors that have memory
+    of their own.
     """
 
     checkpoint: Checkpoint
@@ -67,6 +68,7 @@ def _table(found: Named, config: Mapping[str, Any] | None, *, is_whole: bool) ->
     _check_real(found)
     storages: dict[str, torch.UntypedStorage] = {}
     specs = {name: _spec(name, tensor, found, storages) for name, tensor in found.tensors.items()}
+    specs, storages = by_address(specs, storages)
     places = {name: spec.blocks for name, spec in specs.items()}
     apart = {name: kept for name, kept in found.tied.items() if places[name] != places[kept]}
     kept = [spec for name, spec in specs.items() if name not in found.tied]
@@ -94,11 +96,7 @@ def _table(found: Named, config: Mapping[str, Any] | None, *, is_whole: bool) ->
 
 def _check_real(found: Named) -> None:
     """Raise `InputError` if the model has tensors without a shape, or fake ones."""
-    lazy = [
-        name
-        for name, tensor in found.tensors.items()
-        if isinstance(tensor, (UninitializedParameter, UninitializedBuffer))
-    ]
+    lazy = [name for name, tensor in found.tensors.items() if isinstance(tensor, _LAZY)]
     fake = [name for name, tensor in found.tensors.items() if isinstance(tensor, FakeTensor)]
     if lazy:
         hint = "run the lazy modules once on an example input"
@@ -150,7 +148,6 @@ def _block(memory: torch.Tensor, start: tuple[int, ...], storages: dict[str, tor
     storage = memory.untyped_storage()
     place = f"{memory.device} {storage._cdata:x}"  # noqa: SLF001 - what is the same storage for torch
     if memory.device.type != _META:
-        place = f"{memory.device} {storage.data_ptr():x}" if storage.nbytes() else place
         storages[place] = storage
     offset = int(memory.storage_offset()) * memory.element_size()
     return Block(place, offset, start, tuple(memory.shape), memory.stride())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -65,6 +67,21 @@ def test_a_rank_that_cannot_plan_stops_all_and_waits_for_none(ranks, nets):
     assert len({said for _, said, _ in found}) == 1
     assert found[0][1].startswith(message)
     assert [cause for *_, cause in found] == ["NoneType", "NoneType", "FitError"]
+
+
+def outcome_without_a_checkpoint(folder):
+    """The error of a rank if the last one has a plan from which no digest can be made."""
+    plan = initctl.plan(folder / "net.safetensors", rules=RULES)
+    own = replace(plan, checkpoint=None) if dist.get_rank() == dist.get_world_size() - 1 else plan
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    with pytest.raises(ConflictError) as raised:
+        agreed([mesh.get_group()], lambda: (own, None))
+    return str(raised.value)
+
+
+def test_a_rank_whose_plan_has_no_digest_stops_all(ranks, nets):
+    (message,) = set(ranks.run(2, outcome_without_a_checkpoint, nets))
+    assert message.startswith("rank 1: AttributeError: ")
 
 
 def test_each_fault_of_a_rank_is_a_line(ranks, nets):

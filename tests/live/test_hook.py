@@ -38,7 +38,8 @@ def network() -> nn.Module:
     return nn.ModuleDict({"layers": nn.Sequential(Layer(), Layer()), "head": nn.Linear(7, 3)})
 
 
-RULES_OF_ALL = [*RULES, "*.scale=normal", "*.running_mean=zeros", "*.running_var=ones"]
+COUNTS = [f"layers.{number}.norm.num_batches_tracked=zeros" for number in range(2)]
+RULES_OF_ALL = [*RULES, "*.scale=normal", "*.running_mean=zeros", "*.running_var=ones", *COUNTS]
 
 
 def on_meta(make: Any) -> nn.Module:
@@ -58,14 +59,12 @@ def test_modules_that_come_one_by_one_get_the_bits_of_the_whole_model():
     whole = network()
     initctl.init_(whole, rules=RULES_OF_ALL, seed=3)
     one_by_one = filled(on_meta(network), rules=RULES_OF_ALL, seed=3)
-    whole["layers"][0].norm.num_batches_tracked = one_by_one["layers"][0].norm.num_batches_tracked
-    whole["layers"][1].norm.num_batches_tracked = one_by_one["layers"][1].norm.num_batches_tracked
     assert_same_bits(whole.state_dict(), one_by_one.state_dict())
 
 
 def test_a_module_gets_its_own_tensors_only():
     model = on_meta(network)
-    function = initctl.param_init_fn(model, device="cpu", rules=RULES)
+    function = initctl.param_init_fn(model, device="cpu", rules=RULES_OF_ALL)
     function(model["layers"][0])
     assert not model["layers"][0].scale.is_meta
     assert model["layers"][0].fc.weight.is_meta
@@ -78,6 +77,38 @@ def test_tensors_that_have_memory_are_filled_there():
     filled(model, rules=RULES)
     assert [parameter.data_ptr() for parameter in model.parameters()] == places
     assert (model["layers"][1].norm.weight == 1).all()
+
+
+def test_only_tensors_on_the_meta_device_get_new_memory():
+    model = network()
+    norm = model["layers"][0].norm
+    norm.weight = nn.Parameter(norm.weight.to("meta"))
+    norm.running_mean.fill_(7)
+    norm.num_batches_tracked.fill_(9)
+    filled(model, rules=["*.norm.weight=ones"], allow_partial=True)
+    assert (norm.weight == 1).all()
+    assert (norm.running_mean == 7).all()
+    assert norm.num_batches_tracked == 9
+
+
+def test_a_tensor_on_the_meta_device_that_no_rule_decides_is_refused_when_the_function_is_made():
+    message = r"no rule decides layers\.0\.norm\.num_batches_tracked \(int64\).*, which must be filled"
+    with pytest.raises(initctl.FitError, match=message):
+        initctl.param_init_fn(on_meta(network), rules=[rule for rule in RULES_OF_ALL if rule not in COUNTS])
+    initctl.param_init_fn(network(), rules=[rule for rule in RULES_OF_ALL if rule not in COUNTS])
+
+
+def test_a_warning_names_buffers_on_the_meta_device_that_no_file_has():
+    model = on_meta(network)
+    model["head"].register_buffer("table", torch.empty(3, device="meta"), persistent=False)
+    with pytest.warns(initctl.InitctlWarning, match=r"buffer head\.table: gets memory but no values"):
+        initctl.param_init_fn(model, rules=RULES_OF_ALL)
+
+
+@pytest.mark.parametrize("name", ["only", "missing", "on_event"])
+def test_an_argument_of_init_alone_is_not_proposed(name: str):
+    with pytest.raises(TypeError, match=f"unknown argument '{name}'(?!.*did you mean {name})"):
+        initctl.param_init_fn(network(), rules=RULES, **{name: ["head.*"]})
 
 
 def test_tied_tensors_get_equal_values():

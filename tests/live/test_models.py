@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, load_model, save_file, save_model
@@ -119,6 +120,9 @@ def test_tied_tensors_are_filled_once_and_must_be_decided_alike():
     plan = initctl.init_(model, rules=["*.weight=normal"])
     assert plan.initialized.elements == 20 * 8 + 8 * 8
     assert model.head.weight is model.embed.weight
+    seen: list[Any] = []
+    initctl.init_(model, rules=["*.weight=normal"], on_event=seen.append)
+    assert seen[-1].total == 4 * (20 * 8 + 8 * 8)
     with pytest.raises(initctl.FitError, match="are one tensor, but rules treat them differently"):
         initctl.init_(model, rules=["embed.weight=normal"])
 
@@ -127,6 +131,41 @@ def test_a_view_that_overlaps_another_tensor_is_refused():
     whole = torch.zeros(4, 4)
     with pytest.raises(initctl.FitError, match="shares memory"):
         initctl.init_({"a": whole, "b": whole[1:]}, rules=["a=normal"])
+
+
+@pytest.mark.parametrize("swapped", [False, True], ids=["whole first", "part first"])
+@pytest.mark.parametrize(("whole", "part"), [(lambda a: a.T, lambda a: a[:2]), (lambda a: a, lambda a: a[5:])])
+def test_tensors_of_one_array_that_overlap_are_refused_and_those_that_do_not_are_filled(whole, part, swapped):
+    array = np.ones((9, 6), np.float32)
+    state = {"a": torch.from_numpy(whole(array)), "b": torch.from_numpy(part(array))}
+    if swapped:
+        state = dict(reversed(state.items()))
+    with pytest.raises(initctl.FitError, match="shares memory"):
+        initctl.init_(state, rules=["a=normal", "b=zeros"])
+    assert array.all()
+    initctl.init_(state, rules=["*=zeros"])
+    assert not array.any()
+    array[:] = 1
+    state["a"] = torch.from_numpy(array[2:5])
+    state["b"] = torch.from_numpy(array[:2])
+    initctl.init_(state, rules=["*=zeros"])
+    assert not array[:5].any()
+    assert array[5:].all()
+
+
+def test_two_tensors_of_one_array_are_tied():
+    array = np.ones((3, 4), np.float32)
+    state = {"a": torch.from_numpy(array), "b": torch.from_numpy(array)}
+    assert initctl.init_(state, rules=["*=normal"]).initialized.elements == 12
+    assert torch.equal(state["a"], state["b"])
+
+
+def test_storages_that_overlap_in_part_are_refused():
+    array = np.ones(10, np.float32)
+    state = {"a": torch.from_numpy(array[:6]), "b": torch.from_numpy(array[4:])}
+    with pytest.raises(initctl.InputError, match="tensor b: its storage and that of another tensor overlap in part"):
+        initctl.init_(state, rules=["*=zeros"])
+    assert array.all()
 
 
 def test_the_model_is_trained_as_before_and_autograd_sees_the_change():

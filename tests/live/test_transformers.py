@@ -94,6 +94,17 @@ def test_parameters_that_are_joined_when_they_are_saved_keep_their_names_in_memo
     assert [problem.code for problem in plan.warnings if problem.code.startswith("live.")] == ["live.names"]
 
 
+def test_a_model_that_transformers_cannot_save_keeps_its_names_in_memory_with_a_warning():
+    net = model("mixtral")
+    experts = net.model.layers[0].mlp.experts
+    experts.gate_up_proj = torch.nn.Parameter(torch.tensor(0.0))
+    with pytest.raises((RuntimeError, ValueError)):
+        transformers.core_model_loading.revert_weight_conversion(net, net.state_dict())
+    with pytest.warns(initctl.InitctlWarning, match="names in memory count"):
+        plan = initctl.init_(net, rules=["*=ones"])
+    assert {action.tensor.name for action in plan.actions} == net.state_dict().keys()
+
+
 def test_a_state_dict_has_names_of_its_own(tmp_path: Path):
     net, state = model("llama, tied"), model("llama, tied").state_dict()
     initctl.init_(net, rules=["model.embed_tokens.weight=normal"])
@@ -120,6 +131,44 @@ def test_what_loading_reports_missing_is_filled(tmp_path: Path):
     fresh = kind(net.config)
     initctl.init_(fresh, preset="auto", seed=5)
     assert torch.equal(fresh.classifier.weight, net.classifier.weight)
+
+
+def empty_gpt2() -> transformers.PreTrainedModel:
+    """A model whose tied tensors have memory of their own."""
+    with torch.device("meta"):
+        net = model("gpt2")
+    return net.to_empty(device="cpu")
+
+
+TIED = "lm_head.weight", "transformer.wte.weight"
+
+
+@pytest.mark.parametrize("name", TIED)
+def test_a_tensor_that_was_loaded_under_either_of_its_tied_names_is_not_missing(name: str):
+    net = model("gpt2")
+    loaded = torch.full_like(net.lm_head.weight, 5)
+    result = net.load_state_dict({name: loaded}, strict=False)
+    plan = initctl.init_(net, preset="auto", missing=result)
+    assert torch.equal(net.transformer.wte.weight, loaded)
+    assert net.lm_head.weight is net.transformer.wte.weight
+    assert "transformer.h.0.attn.c_attn.weight" in {action.tensor.name for action in plan.actions}
+
+
+def test_a_tensor_that_is_missing_under_all_of_its_tied_names_is_filled():
+    for net in (model("gpt2"), empty_gpt2()):
+        plan = initctl.init_(net, preset="auto", missing=TIED)
+        assert [action.tensor.name for action in plan.actions] == ["transformer.wte.weight"]
+        assert torch.equal(net.transformer.wte.weight, net.lm_head.weight)
+
+
+def test_a_value_that_was_loaded_into_one_of_two_tensors_that_should_be_tied_is_not_overwritten():
+    net = empty_gpt2()
+    loaded = torch.full_like(net.lm_head.weight, 5)
+    result = net.load_state_dict({"lm_head.weight": loaded}, strict=False)
+    message = r"transformer\.wte\.weight is missing and lm_head\.weight is not; they should be one tensor"
+    with pytest.raises(initctl.FitError, match=message):
+        initctl.init_(net, preset="auto", missing=result)
+    assert torch.equal(net.lm_head.weight, loaded)
 
 
 def test_missing_experts_are_named_as_in_memory_or_as_in_a_file():
