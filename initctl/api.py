@@ -289,7 +289,7 @@ def init_(
         only: patterns for the names of the tensors to fill; by default all. Rules may decide others, too: these are
             kept.
         missing: fill only what a checkpoint did not have: the result of `load_state_dict(…, strict=False)`, the
-            `loading_info` of transformers, or a list of names.
+            `loading_info` of transformers (also what it had in another shape), or a list of names.
         of: the whole model, if this is a part of it, as in a pipeline: a checkpoint, its path, or the path of what
             `initctl inspect --json` printed. Rules are matched against all of its tensors.
         device: the device that computes, as for `initctl.plan`; by default each tensor's own device.

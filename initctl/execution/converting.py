@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit.staging import new_file_mode
 from initctl.errors import FitError, Problem, shown
@@ -16,14 +16,14 @@ from initctl.formats.file_formats import DISTRIBUTED, SLICES
 from initctl.formats.parts.placeholders import where_they_are, without_elements
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.formats import Format, Layout, Part
+from initctl.grouping import grouped
 from initctl.reshaping.renewed_files import config_text
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
     from initctl.execution.output_format import Conversion
     from initctl.formats import Checkpoint, CheckpointFile
-    from initctl.planning import Plan
-    from initctl.tensors import TensorSpec
+    from initctl.planning import Action, Plan
 
 _LARGEST_FILE = 2**63
 
@@ -36,12 +36,13 @@ def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[s
     """
     checkpoint, form = plan.checkpoint, conversion.format
     tensors = _written(checkpoint, form)
+    parts = _Parts.of(plan)
     if conversion.largest is None:
-        return _draft(checkpoint, {name: _content(plan, form, name, tensors)})
+        return _draft(checkpoint, {name: _content(parts, form, name, tensors)})
     naming = _naming(checkpoint)
     spread = shards.spread(tensors, conversion.largest, naming)
     names = {name: checkpoint.named(name) for name in spread}
-    contents = {names[name]: _content(plan, form, names[name], shard) for name, shard in spread.items()}
+    contents = {names[name]: _content(parts, form, names[name], shard) for name, shard in spread.items()}
     if len(spread) > 1:
         contents[checkpoint.named(naming.index)] = _file(shards.index_of(spread), checkpoint)
     if checkpoint.new_fields:
@@ -101,21 +102,36 @@ def _nothing(checkpoint: Checkpoint) -> Iterator[Problem]:
         yield Problem("convert.empty", fault, where_they_are(checkpoint))
 
 
-def _content(plan: Plan, format_: Format, name: str, tensors: Sequence[TensorSpec]) -> Content:
+class _Parts(NamedTuple):
+    """What is done to the parts of each tensor of `checkpoint`: `filled` by the tensor's name for values, and `kept` by
+    its name. Parts without elements are left out.
+    """
+
+    checkpoint: Checkpoint
+    filled: Mapping[str, Sequence[Action]]
+    kept: Mapping[str, Sequence[TensorPart]]
+
+    @classmethod
+    def of(cls, plan: Plan) -> _Parts:
+        filled = grouped((a.tensor.value_name, a) for a in plan.distinct_actions if a.part.numel)
+        return cls(plan.checkpoint, filled, grouped((k.tensor.name, k.part) for k in plan.kept if k.part.numel))
+
+
+def _content(parts: _Parts, format_: Format, name: str, tensors: Sequence[TensorSpec]) -> Content:
     """A file called `name` with some of the checkpoint's tensors: kept ones are copied, the others computed."""
-    layout = format_.layout(name, tensors, plan.checkpoint)
+    checkpoint = parts.checkpoint
+    layout = format_.layout(name, tensors, checkpoint)
     if layout.size >= _LARGEST_FILE:
         place = shown(max(tensors, key=lambda tensor: tensor.nbytes).name)
         raise FitError(Problem("convert.unfit", f"tensor {place}: is too large for one file"))
-    offsets = layout.offsets
-    places = {tensor.value_name: offsets[tensor.name] for tensor in tensors}
-    filled = [a for a in plan.distinct_actions if a.part.numel and a.tensor.value_name in places]
-    targets = [target_at(action, places[action.tensor.value_name]) for action in filled]
-    kept = [(k.part, offsets[k.tensor.name]) for k in plan.kept if k.part.numel and k.tensor.name in offsets]
-    values = plan.checkpoint.values
-    known = [_known(part, begin, plan.checkpoint) for part, begin in kept if part.tensor.name in values]
-    moved = [(part, begin) for part, begin in kept if part.tensor.name not in values]
-    return Content(layout._replace(parts=[*layout.parts, *known]), _mode(plan.checkpoint), targets, moved=moved)
+    begins = [(tensor, layout.offsets[tensor.name]) for tensor in tensors]
+    targets = [
+        target_at(action, begin) for tensor, begin in begins for action in parts.filled.get(tensor.value_name, ())
+    ]
+    kept = [(part, begin) for tensor, begin in begins for part in parts.kept.get(tensor.name, ())]
+    known = [_known(part, begin, checkpoint) for part, begin in kept if part.tensor.name in checkpoint.values]
+    moved = [(part, begin) for part, begin in kept if part.tensor.name not in checkpoint.values]
+    return Content(layout._replace(parts=[*layout.parts, *known]), _mode(checkpoint), targets, moved=moved)
 
 
 def _known(part: TensorPart, begin: int, checkpoint: Checkpoint) -> Part:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _KEYS = "missing_keys"
 """What torch and transformers call the names that a checkpoint lacks."""
+_MISMATCHED = "mismatched_keys"
+"""What transformers calls the tensors that a checkpoint has in other shapes: names, or tuples that begin with them."""
 
 
 def chosen_names(table: LiveTable, only: Iterable[str], missing: Any) -> set[str] | None:  # noqa: ANN401 - torch's tuple, a dict or a list
@@ -93,7 +95,8 @@ def _names_in(missing: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above
     found = missing.get(_KEYS) if isinstance(missing, Mapping) else getattr(missing, _KEYS, missing)
     if isinstance(found, str):
         raise TypeError(f"missing: {found!r} is not a list; write missing=[…]")
-    names = items("missing", found)
+    other_shapes = missing.get(_MISMATCHED, ()) if isinstance(missing, Mapping) else ()
+    names = (*items("missing", found), *(key[0] if isinstance(key, tuple) else key for key in other_shapes))
     check_texts("missing", names)
     return names
 

@@ -114,6 +114,8 @@ def _tensors(state_dict: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 
 def _check_flat(state_dict: Mapping[str, Any]) -> None:
     for name, value in state_dict.items():
+        if not isinstance(name, str):
+            raise TypeError(f"model: the key {name!r} of the state dict is not a string")
         if isinstance(value, Mapping) and any(isinstance(inner, torch.Tensor) for inner in value.values()):
             fault = f"the state dict has tensors below {shown(name)}"
             raise UsageError(Problem("live.nested", fault, f"give the inner one, [{shown(repr(name))}]"))

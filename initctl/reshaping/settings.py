@@ -12,6 +12,7 @@ from initctl.formats.config import Setting
 
 Keys = tuple[str, ...]
 """The keys that lead to a field."""
+_MOST_LABELS = 1_000_000
 LABELS, NAMES, NUMBERS = "num_labels", "id2label", "label2id"
 """Fields of transformers: the number of labels, the name of each by its number, and its number by its name."""
 _CODE = "usage.set_config"
@@ -28,7 +29,9 @@ def setting(keys: Keys, value: object) -> Setting:
     if not all(keys):
         raise UsageError(Problem(_CODE, f"set-config: {shown('.'.join(keys))} is not the key of a field", _WRITE))
     try:
-        return Setting(keys, json.loads(json.dumps(value, allow_nan=False)))
+        text = json.dumps([*keys, value], allow_nan=False, ensure_ascii=False)
+        text.encode()  # half a surrogate pair is not valid text
+        return Setting(keys, json.loads(text)[-1])
     except (TypeError, ValueError) as error:
         fault = f"set-config: {shown('.'.join(keys))}: {shown(value)} cannot be written as JSON: {shown(error)}"
         raise UsageError(Problem(_CODE, fault)) from None
@@ -64,9 +67,12 @@ def _inner(config: dict[str, Any], keys: Keys) -> dict[str, Any]:
 
 def names_of_labels(config: Mapping[str, Any], count: int, given: Collection[str]) -> Iterator[tuple[str, Any]]:
     """The names of `count` labels, if the configuration names labels: old names stay, new ones are as transformers
-    calls them. Names that are `given` stay.
+    calls them. Names that are `given` stay. Raises `UsageError` if there are far too many.
     """
     names, numbers = config.get(NAMES), config.get(NUMBERS)
+    if count > _MOST_LABELS:
+        fault = f"{LABELS}={count}: more than {_MOST_LABELS:,} labels cannot be named"
+        raise UsageError(Problem("config.labels", fault))
     if isinstance(names, dict) and NAMES not in given and len(names) != count:
         names = {str(number): names.get(str(number), f"LABEL_{number}") for number in range(count)}
         yield NAMES, names

@@ -64,7 +64,8 @@ class TestJson:
 
     def test_of_plan_has_actions_and_what_is_kept(self, net, call):
         data = self.data(call("plan", "net.safetensors", "-r", "fc1.weight=he_normal", "--json"), "plan")
-        assert list(data) == ["checkpoint", "format", "root", "seed", "rng", "actions", "kept", "resets", "totals"]
+        fields = ["checkpoint", "format", "root", "seed", "rng", "actions", "kept", "resets", "set_config", "totals"]
+        assert list(data) == fields
         (action,) = data["actions"]
         assert action == {
             "tensor": "fc1.weight",

@@ -116,3 +116,17 @@ def test_an_integer_that_is_missing_needs_no_rule():
 def test_a_wrong_choice_is_refused(asked, error, message):
     with pytest.raises(error, match=message):
         initctl.init_(network(), rules=RULES, **asked)
+
+
+def test_a_tensor_that_the_checkpoint_has_in_another_shape_is_missing():
+    net = network()
+    before = net.state_dict()["body.weight"].clone()
+    info = {"missing_keys": set(), "mismatched_keys": {("head.weight", (3, 30), (5, 30)), ("head.bias", (3,), (5,))}}
+    plan = initctl.init_(net, rules=RULES, missing=info)
+    assert [action.tensor.name for action in plan.actions] == ["head.weight", "head.bias"]
+    assert torch.equal(net.state_dict()["body.weight"], before)
+
+
+def test_a_state_dict_with_keys_that_are_not_strings_is_refused():
+    with pytest.raises(TypeError, match="the key 1 of the state dict is not a string"):
+        initctl.init_({1: torch.zeros(3)}, rules=["*=zeros"])

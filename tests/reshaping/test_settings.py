@@ -10,7 +10,7 @@ from initctl.reshaping.settings import changed_fields, settings_of, with_setting
 
 
 def test_a_value_that_json_cannot_hold_is_refused():
-    for value in (float("nan"), {1, 2}, b"x"):
+    for value in (float("nan"), {1, 2}, b"x", "\ud800", {"\ud800": 1}):
         with pytest.raises(UsageError, match="cannot be written as JSON"):
             settings_of({"a": value})
     with pytest.raises(UsageError, match="is not the key of a field"):
@@ -59,3 +59,8 @@ def test_only_what_differs_is_changed():
     assert list(changed_fields(OLD, after(num_labels=3))) == [
         Setting(("id2label", "2"), "LABEL_2"), Setting(("label2id", "LABEL_2"), 2), Setting(("num_labels",), 3),
     ]  # fmt: skip
+
+
+def test_far_too_many_labels_are_refused():
+    with pytest.raises(UsageError, match="more than 1,000,000 labels cannot be named"):
+        with_settings({"id2label": {"0": "a"}}, settings_of({"num_labels": 3_000_000_000}))
