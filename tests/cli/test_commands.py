@@ -70,6 +70,7 @@ class TestJson:
         assert action == {
             "tensor": "fc1.weight",
             "shape": [4, 3],
+            "old_shape": None,
             "dtype": "float32",
             "rows": None,
             "rule": "fc1.weight=he_normal",

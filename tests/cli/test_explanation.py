@@ -46,7 +46,7 @@ def test_many_options_are_in_panels_in_one_order_and_a_few_are_one_list(call):
         headings = [section.heading for section in explanation(command).sections if section.heading != "Arguments"]
         assert headings == ["Options"] or headings == [panel for panel in PANELS if panel in headings]
     assert SECTION.findall(call("plan", "--help").out) == [
-        "Arguments", "Rules", "Checkpoint", "Output", "Reporting", "Performance", "Examples",
+        "Arguments", "Rules", "Sizes", "Checkpoint", "Output", "Reporting", "Performance", "Examples",
     ]  # fmt: skip
 
 
