@@ -110,6 +110,8 @@ class _Audit:
             self.files += metadata_faults(self.source, self.result)
         elif not is_own and self.is_result:
             self.files += faults(self.source, self.result, self.renewed)
+        elif not self.is_result:
+            self.files += _other_fields(self.source)
         if is_own or (self.is_converted and self.result.is_directory):
             self.files += part_faults(self.renewed if is_own else _config(self.source, self.renewed), held)
 
@@ -256,6 +258,12 @@ class _Audit:
 def _same(action: Action) -> object:
     """A key that is equal for tied tensors that are filled alike. Tensors without a value have no blocks yet."""
     return action.tensor.blocks or action.tensor.value_name, action.rows
+
+
+def _other_fields(checkpoint: Checkpoint) -> Iterator[FileDifference]:
+    """What is wrong with `config.json` if `checkpoint` was to have other values in it already."""
+    if fields := [shown(str(setting)) for setting in checkpoint.new_fields]:
+        yield FileDifference(checkpoint.named(CONFIG), f"does not say {listed(fields)}")
 
 
 def _config(source: Checkpoint, renewed: Mapping[str, RenewedFile]) -> dict[str, RenewedFile]:
