@@ -30,7 +30,6 @@ _FOREIGN = ("auto_map", "quantization_config")
 """Fields that do not hold of the new checkpoint: code beside the original, and how its weights are packed."""
 _OTHERS = "other fields may have to change, too: add them to --set"
 _LONGEST_REASON = 400
-_ARCHITECTURES = 'architectures=["BertForMaskedLM"]'
 
 
 def build(description: Description) -> Model:
@@ -190,12 +189,15 @@ def _model_class(config: Any, architectures: Any, path: str) -> Any:  # noqa: AN
 
         mapped: Any = MODEL_MAPPING[type(config)]
         return mapped[0] if isinstance(mapped, tuple) else mapped
+    if not isinstance(architectures, list) or not isinstance(architectures[0], str):
+        hint = """write a list, such as --set 'architectures=["LlamaForCausalLM"]'"""
+        raise _refused(path, "architectures is not a list of names of classes", hint)
     name = architectures[0]
     found: Any = getattr(transformers, str(name), None)
     is_model = isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)
     if not is_model or not isinstance(config, found.config_class or object):
         fault = f"architectures names {shown(name)}, which is not a model of transformers for {config.model_type}"
-        raise _refused(path, fault, f"--set '{_ARCHITECTURES}' chooses another one")
+        raise _refused(path, fault, "--set 'architectures=[\"NAME\"]' chooses another one, of the same family")
     return found
 
 

@@ -45,7 +45,8 @@ def from_config(path: str, settings: Mapping[str, Any], *, dtype: DType | None) 
         values=model.values,
         new_files={name: text.encode() for name, text in model.files.items()},
     )
-    return Template.beside_files(checkpoint)._replace(warnings=tuple(_quantized(read, file)))
+    warnings = (*_quantized(read, file), *_without_head({**read, **settings}, checkpoint.config() or {}, file))
+    return Template.beside_files(checkpoint)._replace(warnings=warnings)
 
 
 def _read(file: str, path: str) -> Mapping[str, Any]:
@@ -56,6 +57,16 @@ def _read(file: str, path: str) -> Mapping[str, Any]:
             raise InputError(Problem("config.missing", f"{shown(path)}: has no {CONFIG}", hint))
     with refusing(file, "config", "is not valid JSON", "mend it, or copy it from the model again"):
         return parse_object(read_small(file, LONGEST))
+
+
+def _without_head(given: Mapping[str, Any], made: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    """A warning if the configuration does not name the class of its model: then the one without a head is made."""
+    if not given.get("architectures"):
+        message = (
+            f"{shown(path)}: names no architectures, so this is the model without a head: {made['architectures'][0]}"
+        )
+        hint = "--set 'architectures=[\"NAME\"]' chooses another class, such as LlamaForCausalLM"
+        yield Problem("config.architectures", message, hint)
 
 
 def _quantized(config: Mapping[str, Any], path: str) -> Iterator[Problem]:

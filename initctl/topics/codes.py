@@ -44,6 +44,7 @@ _EXPLAINED = {
     ),
     "fans": ("rule.bias_dims", "rule.layout", "rule.split_weight"),
     "new": (
+        "config.architectures",
         "config.missing",
         "config.quantized",
         "config.refused",

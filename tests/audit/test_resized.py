@@ -58,7 +58,9 @@ def test_without_the_original_the_same_options_hold(written: tuple[Path, Path], 
 def test_without_the_original_another_config_is_found(written: tuple[Path, Path]):
     found = initctl.verify(written[1], **{**ASKED, "set_config": {"model_type": "other"}})
     assert not found
-    assert [(wrong.file, wrong.fault) for wrong in found.rest_differences] == [("config.json", "does not say model_type=other")]
+    assert [(wrong.file, wrong.fault) for wrong in found.rest_differences] == [
+        ("config.json", "does not say model_type=other")
+    ]
 
 
 def holds(*paths: Path, **asked: Any) -> bool:

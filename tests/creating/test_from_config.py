@@ -253,7 +253,8 @@ def test_nothing_is_asked_of_a_network(tmp_path: Path, monkeypatch: pytest.Monke
         ({"architectures": ["MineForCausalLM"]}, "architectures names MineForCausalLM", "chooses another one"),
         ({"architectures": ["BertModel"]}, "architectures names BertModel", "chooses another one"),
         ({"architectures": ["__name__"]}, "architectures names __name__", "chooses another one"),
-        ({"architectures": 3}, "cannot build this model", None),
+        ({"architectures": 3}, "architectures is not a list of names", "write a list, such as"),
+        ({"architectures": "LlamaForCausalLM"}, "architectures is not a list of names", "write a list, such as"),
         ({"num_attention_heads": 7}, "not a multiple of the number of attention heads", None),
         ({"hidden_size": "wide"}, "cannot build this model", None),
         ({"hidden_size": -8}, "cannot build this model", None),
@@ -367,3 +368,18 @@ def test_the_directory_of_the_configuration_is_not_replaced(tmp_path: Path):
     for source in (config, config / "config.json"):
         with pytest.raises(UsageError, match="is the directory of the source"):
             initctl.new(config, config=source)
+
+
+def test_a_configuration_without_architectures_gives_the_model_without_a_head_and_a_warning(tmp_path: Path):
+    config = {"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    (tmp_path / "config.json").write_text(json.dumps({**config, "vocab_size": 9, "intermediate_size": 8}))
+    made = initctl.new(tmp_path / "out", config=tmp_path / "config.json", dry_run=True)
+    (warning,) = made.plan.warnings
+    assert warning.code == "config.architectures"
+    assert warning.message.endswith("so this is the model without a head: LlamaModel")
+    with_head = {"architectures": ["LlamaForCausalLM"]}
+    assert not initctl.new(
+        tmp_path / "out", config=tmp_path / "config.json", settings=with_head, dry_run=True
+    ).plan.warnings
+    with pytest.raises(initctl.InputError, match="architectures is not a list of names"):
+        initctl.new(tmp_path / "out", config=tmp_path / "config.json", settings={"architectures": "LlamaForCausalLM"})
