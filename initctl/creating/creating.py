@@ -41,7 +41,7 @@ def create(
         request.check_rules()
     template = options.template()
     conversion = options.conversion(template)
-    plan = _planned(request, asked, template, by_config=options.config is not None)
+    plan = _planned(request, template, by_config=options.config is not None)
     if on_event:
         on_event(plan)
     if options.dry_run:
@@ -58,14 +58,14 @@ def create(
     return Created(plan, written.path, written.files, engines=written.engines, replaced=written.replaced)
 
 
-def _planned(request: Request, asked: Mapping[str, Any], template: Template, *, by_config: bool) -> Plan:
+def _planned(request: Request, template: Template, *, by_config: bool) -> Plan:
     """The plan for `template`. With `by_config`, the preset of the configuration comes first, unless a preset or a
     recipe is given.
     """
     checkpoint = template.checkpoint
     is_free = by_config and request.preset is None and not request.recipes
     if is_free and (has_preset(checkpoint.config()) or not request.rules):
-        request = Request.of({**asked, "preset": AUTO})
+        request = request._replace(preset=AUTO, rules=())  # bound again after those of the preset
     # A table in which nothing has a value reports by itself what no rule fills.
     strict = replace(request.options, require_all=not checkpoint.incomplete, allow_partial=True)
     made = request._replace(options=strict).plan(checkpoint)

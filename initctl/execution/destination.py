@@ -64,7 +64,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
 
 def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
     """The input's permissions, or the equivalent if one is a file and the other is a directory; those of any new file
-    if there is no input.
+    if the result has no input.
     """
     if checkpoint.files and checkpoint.is_directory == is_directory:
         return os.stat(checkpoint.target).st_mode

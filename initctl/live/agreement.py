@@ -128,7 +128,7 @@ def _failures(votes: Mapping[int, _Vote]) -> Iterator[Problem]:
 
 
 def _differences(votes: Mapping[int, _Vote]) -> Iterator[Problem]:
-    """The ranks that plan differently from most of them, or from the first if there is no majority."""
+    """A problem for each way in which ranks differ from the most common plan; from the first rank's if none is."""
     ((usual, _),) = Counter(votes.values()).most_common(1)
     first = next(rank for rank, vote in votes.items() if vote == usual)
     others = grouped((vote.difference(usual), rank) for rank, vote in votes.items() if vote != usual)
