@@ -19,7 +19,6 @@ KINDS = ("model_type", "_class_name")
 """The keys of config.json that say what kind of model it is: of transformers, and of diffusers."""
 _FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "presets")
 _SUFFIX = ".toml"
-_WITHOUT = "there is no config.json beside the checkpoint"
 
 
 class Preset(NamedTuple):
@@ -66,7 +65,7 @@ def _meant(name: str) -> str:
     return did_you_mean(name, [*preset_names(), AUTO], n=2) or "`initctl presets` lists them"
 
 
-def preset_for(config: Mapping[str, Any] | None, without: str = _WITHOUT) -> Preset:
+def preset_for(config: Mapping[str, Any] | None, without: str) -> Preset:
     """The preset for a model with this `config.json`. Raises `UsageError` if no preset fits, or, with the reason that
     `without` gives, if `config` is None.
     """

@@ -40,7 +40,7 @@ def family(checkpoint: Checkpoint, config: Mapping[str, Any] | None, name: str |
     config.json; empty if there is none. Raises `UsageError` if `name` is unknown, and `FitError` if it fills nothing.
     """
     try:
-        preset = preset_for(config) if name is None else find_preset(name)
+        preset = preset_for(config, checkpoint.without_config) if name is None else find_preset(name)
     except UsageError:
         if name is not None:
             raise

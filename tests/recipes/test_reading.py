@@ -481,10 +481,10 @@ def test_an_unknown_preset_is_refused(name: str):
 
 
 def test_the_preset_for_a_model_is_found_by_its_type():
-    assert preset_for({"model_type": "gpt2"}).name == "gpt2"
+    assert preset_for({"model_type": "gpt2"}, "").name == "gpt2"
     for config in (None, {}, {"model_type": "zzz"}, {"model_type": None}, {"model_type": ["gpt2"]}):
         with pytest.raises(initctl.UsageError, match="preset auto: "):
-            preset_for(config)
+            preset_for(config, "there is no config.json")
 
 
 def test_a_document_that_would_count_twice_is_refused(tmp_path: Path):
