@@ -1,0 +1,108 @@
+"""What checkpoints hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from initctl.api.warning import warn
+from initctl.argument_types import path_of
+from initctl.threads import thread_count
+
+if TYPE_CHECKING:
+    from initctl.differences import Differences
+    from initctl.events import Event
+    from initctl.formats import Checkpoint
+    from initctl.request import Path
+    from initctl.statistics import Statistics
+
+
+def inspect(checkpoint: Path, *, root: str | None = None, component: str | None = None) -> Checkpoint:
+    """The table of `checkpoint`: its files, tensors and metadata, with names relative to `root` as in `plan`.
+
+    Reads no tensor values. Raises `InputError`, and `UsageError` if no tensor is at `root`, or there is no folder
+    `component`. Warns of what is odd about the checkpoint, as `InitctlWarning`; so do all functions that read one.
+    """
+    from initctl.formats import read_checkpoint
+
+    table = read_checkpoint(checkpoint, root=root, component=component)
+    warn(table.warnings)
+    return table
+
+
+def stats(
+    checkpoint: Path,
+    patterns: Sequence[str] = (),
+    *,
+    root: str | None = None,
+    component: str | None = None,
+    digest: bool = False,
+    threads: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Statistics:
+    """Statistics of tensors of `checkpoint`: moments, extremes, counts of unusual values, and a histogram of a sample.
+    Reads every element once and writes nothing.
+
+    Args:
+        checkpoint, root, component: as for `inspect`.
+        patterns: globs, or regular expressions after `re:`, as in rules; by default all tensors.
+        digest: also the SHA-256 of each tensor's bytes, in row-major order.
+        threads, on_event: as for `apply`.
+
+    Raises:
+        UsageError, InputError: as for `inspect`; and if a pattern selects rows, or is not a pattern (`RuleError`).
+        FitError: a pattern matches no tensor.
+        ConflictError: the checkpoint changed while it was read.
+        StorageError: the checkpoint cannot be read to its end.
+    """
+    from initctl.selecting import selected
+    from initctl.statistics import Statistics, measured
+
+    threads = thread_count(threads)
+    table = inspect(checkpoint, root=root, component=component)
+    tensors = selected(table, patterns)
+    return Statistics(table, measured(table, tensors, digest=digest, threads=threads, on_event=on_event))
+
+
+def diff(
+    a: Path,
+    b: Path,
+    patterns: Sequence[str] = (),
+    *,
+    root: str | None = None,
+    other_root: str | None = None,
+    component: str | None = None,
+    threads: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Differences:
+    """The differences between checkpoints `a` and `b`, in any formats and shards: tensors, metadata and, of two
+    directories, other files. Writes nothing.
+
+    Tensors are paired by name. Bytes are compared first; differences are measured in float64. An element changed if its
+    bits changed, so -0 is not 0; if the dtype changed, numbers are compared.
+
+    Args:
+        a, b: as for `inspect`.
+        patterns: as for `stats`; each must match a tensor of either. Without them, tensors outside of the roots are
+            compared too, if both checkpoints have any.
+        root: as for `inspect`, for both.
+        other_root: the root of `b`, if it differs.
+        component: as for `inspect`, for `a` and `b` if they are directories.
+        threads, on_event: as for `apply`.
+
+    Raises:
+        UsageError, InputError, FitError: as for `stats`.
+        ConflictError: a checkpoint changed while it was read.
+        StorageError: a checkpoint cannot be read to its end.
+    """
+    from initctl.differences import differences
+
+    threads = thread_count(threads)
+    roots = root, root if other_root is None else other_root
+    is_directory = os.path.isdir(path_of("a", a)), os.path.isdir(path_of("b", b))
+    one, other = (
+        inspect(path, root=root, component=component if is_one or not any(is_directory) else None)
+        for path, root, is_one in zip((a, b), roots, is_directory, strict=True)
+    )
+    return differences(one, other, patterns, threads=threads, on_event=on_event)
