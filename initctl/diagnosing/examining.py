@@ -48,10 +48,7 @@ def diagnosed(
     suggested = [one._replace(initializer=shortened(one.initializer)) for one in suggestions(checkpoint, preset=preset)]
     found = measured(checkpoint, tensors, digest=False, threads=threads, on_event=on_event)
     subjects = _subjects(around, found, suggested)
-    if patterns and trained is None:
-        reading = AS_NAMED
-    else:
-        reading = read([subject for subject in subjects if subject.is_sound], given=trained)
+    reading = AS_NAMED if patterns and trained is None else read(subjects, given=trained)
     by_rows = _by_rows(suggested, {tensor.name for tensor in tensors})
     examination = Examination(
         around=around,

@@ -107,19 +107,26 @@ class _Kind(NamedTuple):
 
 def read(subjects: Sequence[Examined], *, given: bool | None) -> Reading:
     """What `given` says. If None, trained if training has moved most norms or most biases, and at least half of neither
-    are still.
+    are still. Tensors without sound numbers show nothing.
 
-    Without norms and biases, weights count as fresh.
+    Without norms and biases that show something, weights count as fresh.
     """
     if given is not None:
         return Reading(given, AS_REQUESTED)
-    of_role = grouped((subject.role, subject) for subject in subjects)
+    sound = [subject for subject in subjects if subject.is_sound]
+    of_role = grouped((subject.role, subject) for subject in sound)
     if not of_role.keys() & _NOUNS.keys():
-        return Reading(is_trained=False, reason="there are no norms or biases, which would show training")
-    by_mistake = _Drawn.of([subject for subject in subjects if subject.role in LAYERS])
+        return Reading(is_trained=False, reason=_nothing_shown(subjects))
+    by_mistake = _Drawn.of([subject for subject in sound if subject.role in LAYERS])
     kinds = [_Kind.of(noun, of_role[role], by_mistake) for role, noun in _NOUNS.items() if role in of_role]
     is_trained = any(kind.is_moved for kind in kinds) and not any(kind.is_still for kind in kinds)
     return Reading(is_trained, _reason(kinds, is_trained=is_trained))
+
+
+def _nothing_shown(subjects: Sequence[Examined]) -> str:
+    if any(subject.role in _NOUNS for subject in subjects):
+        return "every norm and bias has NaN or infinite numbers, which hide training"
+    return "there are no norms or biases, which would show training"
 
 
 def _reason(kinds: Sequence[_Kind], *, is_trained: bool) -> str:

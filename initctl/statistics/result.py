@@ -69,8 +69,10 @@ def _name(of: TensorStatistics) -> str:
 
 
 def _kind(of: TensorStatistics) -> tuple[object, ...]:
-    """A key that is equal for tensors that may share a row."""
-    return of.tensor.shape, of.tensor.dtype, of.unreadable
+    """A key that is equal for tensors that may share a row: a layer that is not finite, or zero, stands alone."""
+    moments = of.moments
+    is_zero = moments.zeros == moments.numbers
+    return of.tensor.shape, of.tensor.dtype, of.unreadable, moments.nan > 0, moments.infinite > 0, is_zero
 
 
 def _cells(row: FoldedRow[TensorStatistics]) -> tuple[str, ...]:

@@ -63,6 +63,13 @@ def test_the_reason_is_said(tmp_path: Path):
     assert read(tmp_path, norms=-1, biases=-1)[1] == "there are no norms or biases, which would show training"
 
 
+def test_norms_and_biases_that_are_nan_are_not_called_missing(tmp_path: Path):
+    read(tmp_path, norms=4, biases=3)
+    initctl.apply(tmp_path / "m.pt", tmp_path / "nan.pt", rules=["*=nan"])
+    reason = "every norm and bias has NaN or infinite numbers, which hide training"
+    assert initctl.doctor(tmp_path / "nan.pt").reading == (False, reason)
+
+
 def test_the_counts_in_the_reason_are_those_that_decide(tmp_path: Path):
     """Training has moved the norm. Three biases still look as torch draws them, and one is still zero."""
     torch.manual_seed(0)

@@ -259,13 +259,28 @@ def test_progress_comes_to_the_bytes_of_all_tensors(tmp_path: Path):
 
 
 def test_many_tensors_are_folded_and_measured_together(tmp_path: Path):
-    tensors = {f"layers.{n}.weight": torch.full((10,), float(n)) for n in range(40)} | {"norm": torch.ones(3)}
+    tensors = {f"layers.{n}.weight": torch.full((10,), n + 1.0) for n in range(40)} | {"norm": torch.ones(3)}
     save_file(tensors, tmp_path / "m.safetensors")
     result = initctl.stats(tmp_path / "m.safetensors")
     rows = result.report()[0].rows
     assert [row[0] for row in rows] == ["layers.{0..39}.weight ×40", "norm"]
-    assert [row[3:7] for row in rows] == [("19.5", "11.54", "0", "39"), ("1", "0", "1", "1")]
+    assert [row[3:7] for row in rows] == [("20.5", "11.54", "1", "40"), ("1", "0", "1", "1")]
     assert len(result.report(unfold=True)[0].rows) == 41
+
+
+def test_layers_that_are_nan_or_zero_have_rows_of_their_own(tmp_path: Path):
+    tensors = {f"layers.{n}.weight": torch.randn(10) for n in range(40)}
+    tensors["layers.7.weight"][:] = torch.nan
+    tensors["layers.9.weight"][:] = 0
+    tensors["layers.11.weight"][3] = torch.inf
+    save_file(tensors, tmp_path / "m.safetensors")
+    rows = {row[0]: row[-1] for row in initctl.stats(tmp_path / "m.safetensors").report()[0].rows}
+    assert rows == {
+        "layers.{0..6,8,10,12..39}.weight ×37": "",
+        "layers.7.weight": "10 NaN",
+        "layers.9.weight": "10 zeros",
+        "layers.11.weight": "1 Inf",
+    }
 
 
 def test_layers_are_drawn_in_their_order(tmp_path: Path):
