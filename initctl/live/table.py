@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _META = "meta"
 _LAZY = (UninitializedParameter, UninitializedBuffer)
 """What lazy modules have instead of tensors."""
+_OF_MEGATRON = ("tensor_model_parallel", "allreduce")
+"""Attributes of parameters in Megatron's parallel layers: each has at least one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def _table(found: Named, config: Mapping[str, Any] | None, *, is_whole: bool) ->
 
 
 def _check_real(found: Named) -> None:
-    """Raise `InputError` if the model has tensors without a shape, or fake ones."""
+    """Raise `InputError` if the model has tensors without a shape, fake ones, or parts of unknown place."""
     lazy = [name for name, tensor in found.tensors.items() if isinstance(tensor, _LAZY)]
     fake = [name for name, tensor in found.tensors.items() if isinstance(tensor, FakeTensor)]
     if lazy:
@@ -103,6 +106,18 @@ def _check_real(found: Named) -> None:
         raise InputError(Problem("live.lazy", f"{_names(lazy)}: no shape is known yet", hint))
     if fake:
         raise InputError(Problem("live.fake", f"{_names(fake)}: is fake, and has no values", "leave FakeTensorMode"))
+    if split := _split_by_megatron(found):
+        message = f"{_names(split)}: Megatron's tensor parallelism has split it, and it does not say which part this is"
+        hint = "fill a file of the whole model with initctl apply, and load it"
+        raise InputError(Problem("live.megatron", message, hint))
+
+
+def _split_by_megatron(found: Named) -> list[str]:
+    """The parameters of Megatron's parallel layers, if several ranks share them."""
+    state = sys.modules.get("megatron.core.parallel_state")
+    is_split = state and state.model_parallel_is_initialized() and state.get_tensor_model_parallel_world_size() > 1
+    marked = [name for name, tensor in found.tensors.items() if any(hasattr(tensor, mark) for mark in _OF_MEGATRON)]
+    return marked if is_split else []
 
 
 def _spec(name: str, tensor: Held, found: Named, storages: dict[str, torch.UntypedStorage]) -> TensorSpec:

@@ -69,7 +69,7 @@ def _name(of: TensorStatistics) -> str:
 
 
 def _kind(of: TensorStatistics) -> tuple[object, ...]:
-    """A key that is equal for tensors that may share a row: a layer that is not finite, or zero, stands alone."""
+    """A key that is equal for tensors that may share a row. A layer with NaN, with Inf, or of zeros has its own."""
     moments = of.moments
     is_zero = moments.zeros == moments.numbers
     return of.tensor.shape, of.tensor.dtype, of.unreadable, moments.nan > 0, moments.infinite > 0, is_zero

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -289,3 +291,45 @@ def test_a_partition_of_deepspeed_is_refused_with_the_context_that_makes_it_whol
         parameter.data, parameter.ds_id = torch.empty(0), 0
     with pytest.raises(initctl.FitError, match=r"inside of deepspeed\.zero\.GatheredParameters"):
         initctl.init_(model, rules=["*=normal"])
+
+
+def filled_in_megatron(ranks_per_model):
+    pytest.importorskip("megatron.core")
+    with warnings.catch_warnings(action="ignore"):  # of packages that only its GPU code needs
+        from megatron.core import parallel_state
+        from megatron.core.model_parallel_config import ModelParallelConfig
+        from megatron.core.tensor_parallel import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding
+    parallel_state.initialize_model_parallel(tensor_model_parallel_size=ranks_per_model)
+    config = ModelParallelConfig(
+        tensor_model_parallel_size=ranks_per_model, use_cpu_initialization=True, perform_initialization=False
+    )
+    shared = {"config": config, "init_method": None}
+    model = nn.ModuleDict(
+        {
+            "embed": VocabParallelEmbedding(8, 4, **shared),
+            "fc1": ColumnParallelLinear(4, 6, bias=False, **shared),
+            "fc2": RowParallelLinear(6, 4, bias=False, input_is_parallel=True, skip_bias_add=False, **shared),
+        }
+    )
+    try:
+        initctl.init_(model, rules=["*=normal"], seed=SEED)
+    except initctl.InitctlError as error:
+        return str(error)
+    finally:
+        parallel_state.destroy_model_parallel()
+    return {name: sharded.digest(tensor) for name, tensor in model.state_dict().items() if tensor is not None}
+
+
+def test_parts_of_megatrons_tensor_parallelism_are_refused(ranks):
+    """Megatron marks the parameters of some layers, so one mark refuses all."""
+    pytest.importorskip("megatron.core")
+    first, second = ranks.run(2, filled_in_megatron, 2)
+    assert first == second
+    assert "fc1.weight, fc2.weight: Megatron's tensor parallelism has split it" in first
+
+
+def test_a_model_of_megatron_that_each_rank_has_whole_is_filled(ranks):
+    pytest.importorskip("megatron.core")
+    first, second = ranks.run(2, filled_in_megatron, 1)
+    assert first == second
+    assert set(first) == {"embed.weight", "fc1.weight", "fc2.weight"}
