@@ -7,6 +7,7 @@
     blocks.py      numbers as a line of blocks
     annotations.py what GitHub Actions shows beside a line of a file
     colors.py      whether anybody wants colors, and what they mean
+    markdown.py    documents, with lines of code that are not wrapped
     console.py     what is drawn on a terminal, and what a pipe gets instead
 
 What a table says is decided by the result that makes it. rich is loaded only if it draws.

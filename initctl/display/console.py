@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from math import inf
@@ -27,9 +26,6 @@ _MEASURE = 100
 """Columns of a text that is read: longer lines are hard to follow."""
 _UNSEEN = 1.0
 """Seconds that work may take without being seen to go on."""
-_LANGUAGE = re.compile(r"^```[a-z]+$", re.MULTILINE)
-"""What follows the fence of a block of code; its lines are drawn as they are."""
-_CODE = "ansi_light"
 _STYLES = {
     "markdown.h1": "bold",
     "markdown.h2": "bold",
@@ -85,15 +81,17 @@ def drawn(report: Report, terminal: Console) -> str:
 
 
 def document_as_text(markdown: str, stream: TextIO) -> str:
-    """`markdown`, of the package itself, as text for `stream`: drawn for a terminal, as it is written for a pipe."""
+    """`markdown`, of the package itself, as text for `stream`: drawn for a terminal, as it is written for a pipe.
+
+    Lines of code may be wider than the terminal: a line that was broken in two could not be copied into a shell.
+    """
     if not stream.isatty():
         return markdown.rstrip("\n")
-    from rich.markdown import Markdown
+    from initctl.display.markdown import Document
 
     terminal = console(stream)
-    content = Markdown(_LANGUAGE.sub("```", markdown), code_theme=_CODE, hyperlinks=False)
     with terminal.capture() as text:
-        terminal.print(content, width=min(terminal.width, _MEASURE))
+        terminal.print(Document(markdown), width=min(terminal.width, _MEASURE), crop=False)
     return "\n".join(line.rstrip() for line in text.get().splitlines())
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from initctl.cli.main import run
 from tests.cli.checkpoints import NET, checkpoint, counting
-from tests.cli.processes import Outcome, plain_environment
+from tests.cli.processes import Outcome, plain_environment, terminal
 
-__all__ = ["plain_environment"]
+__all__ = ["plain_environment", "terminal"]
 
 
 @pytest.fixture

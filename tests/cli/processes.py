@@ -12,7 +12,7 @@ import sys
 import termios
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
@@ -56,6 +56,15 @@ def plain_environment() -> Iterator[None]:
             patch.delenv(name, raising=False)
         patch.setenv("TERM", _TERMINAL["TERM"])
         yield
+
+
+@pytest.fixture
+def terminal() -> Iterator[TextIO]:
+    """A stream that is a terminal, which nobody reads."""
+    controller, descriptor = os.openpty()
+    with open(descriptor, "w") as stream:
+        yield stream
+    os.close(controller)
 
 
 def initctl(*arguments: str, command: list[str] = SCRIPT, **variables: str) -> Outcome:

@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.cli.processes import plain_environment
+from tests.cli.processes import plain_environment, terminal
 
-__all__ = ["plain_environment"]
+__all__ = ["plain_environment", "terminal"]

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from io import StringIO
 
 import pytest
 
-from initctl.display.console import rendered
+from initctl.display.console import document_as_text, rendered
 from initctl.display.tables import Listing
 
 BOLD = [Listing(("bold",), [])]
-
-
-@pytest.fixture
-def terminal():
-    """A stream that is a terminal."""
-    controller, descriptor = os.openpty()
-    with open(descriptor, "w") as stream:
-        yield stream
-    os.close(controller)
 
 
 def test_a_terminal_is_written_to_in_colour(terminal):
@@ -56,3 +46,12 @@ def test_rendering_writes_nothing_to_its_target():
     target = StringIO()
     rendered(BOLD, target)
     assert target.getvalue() == ""
+
+
+@pytest.mark.parametrize("block", ["```console\n{}\n```", "```\n{}\n```", "    {}"])
+def test_a_line_of_code_in_a_document_is_not_broken_in_two(terminal, monkeypatch, block):
+    monkeypatch.setenv("COLUMNS", "40")
+    line = f"$ initctl apply net.safetensors -r '{'long.' * 20}weight=zeros'"
+    drawn = document_as_text(f"{'Some words. ' * 9}\n\n{block.format(line)}\n", terminal)
+    assert f"  {line}" in drawn.splitlines()
+    assert max(map(len, drawn.split(line)[0].splitlines())) <= 40
