@@ -74,7 +74,7 @@ def init_(
     Warns:
         InitctlWarning: as `initctl.plan` does, before anything is changed.
     """
-    from initctl.live.agreement import agreed, groups_of
+    from initctl.live.agreement import agreed, groups_of, reshard
     from initctl.live.filling import check_fillable, fill
     from initctl.live.planning import planned
     from initctl.live.table import table_of
@@ -87,6 +87,7 @@ def init_(
         check_fillable(made, table)
         return made, (table, count)
 
+    reshard(model)
     made, (table, count) = agreed(groups_of(model), prepared)
     warn(made.warnings)
     fill(made, table, threads=count, on_event=on_event)

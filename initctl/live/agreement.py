@@ -59,14 +59,22 @@ class _Vote(NamedTuple):
         return "another seed" if self.seed != other.seed else "other rules"
 
 
+def reshard(model: object) -> None:
+    """Let the parameters be shards again if a forward pass of FSDP2 has left them whole."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    if fsdp and isinstance(model, nn.Module):
+        for module in model.modules():
+            if isinstance(module, fsdp.FSDPModule):
+                module.reshard()
+
+
 def groups_of(model: object) -> list[ProcessGroup]:
     """The groups of this rank along each dim of the mesh that `model` is on, or that FSDP uses; none if it is whole."""
     if isinstance(model, nn.Module) and is_fsdp1(model):
         from initctl.live import fsdp1
 
         return fsdp1.groups(model)
-    tensors = _tensors(model)
-    if sharded := [tensor for tensor in tensors if is_dtensor(tensor)]:
+    if sharded := [tensor for tensor in _tensors(model) if is_dtensor(tensor)]:
         from initctl.live import dtensors
 
         return dtensors.groups(sharded)
@@ -75,17 +83,8 @@ def groups_of(model: object) -> list[ProcessGroup]:
 
 def _tensors(model: object) -> Iterable[torch.Tensor]:
     if isinstance(model, nn.Module):
-        _drop_gathered(model)
         return own_tensors(model)
     return model.values() if isinstance(model, Mapping) else ()
-
-
-def _drop_gathered(model: nn.Module) -> None:
-    """Let the parameters be shards again if a forward pass of FSDP2 has left them whole."""
-    if fsdp := sys.modules.get("torch.distributed.fsdp"):
-        for module in model.modules():
-            if isinstance(module, fsdp.FSDPModule):
-                module.reshard()
 
 
 def agreed(groups: Sequence[ProcessGroup], prepare: Callable[[], tuple[Plan, _Rest]]) -> tuple[Plan, _Rest]:

@@ -206,8 +206,8 @@ def filled_after_a_forward_pass():
     model, ids = sharded.fsdp2(Mlp(), reshard_after_forward=False), torch.arange(13)
     model(ids)
     assert not isinstance(model.up.weight, DTensor)
-    groups = groups_of(model)
     initctl.init_(model, rules=MLP_RULES, seed=SEED)
+    groups = groups_of(model)
     return len(groups), model(ids).detach().numpy(), sharded.held(model)
 
 
