@@ -40,13 +40,24 @@ LAWS = {
     "orthogonal": ("orthogonal", (9, 8)),
     "delta_orthogonal": ("delta_orthogonal", (9, 8, 3)),
     "sparse": ("sparse:sparsity=0.3", (9, 8)),
+    "nan": ("nan", (9, 8)),
+    "bias_from_prob": ("bias_from_prob:p=0.01", (9,)),
+    "spectral": ("spectral", (9, 8)),
+    "uniform_log": ("uniform_log:a=1,b=16", (9,)),
 }
 """A rule's call, and a shape, by the name of a parameter. No dim 0 but one can be cut into equal parts."""
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 }
 
-RARE = (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.complex64, torch.complex128)
+RARE = (
+    torch.float8_e4m3fn,
+    torch.float8_e5m2,
+    torch.float8_e4m3fnuz,
+    torch.float8_e5m2fnuz,
+    torch.complex64,
+    torch.complex128,
+)
 RARE_LAWS = {"normal": "normal", "uniform": "uniform", "constant": "constant:val=0.5", "xavier": "xavier_normal"}
 RARE_RULES = [f"{law}_{str(dtype).removeprefix('torch.')}={call}" for law, call in RARE_LAWS.items() for dtype in RARE]
 ZOO_RULES = [

@@ -111,7 +111,7 @@ def wrong_pieces(kind, shard, path):
 
 def _is_part(whole, memory, start):
     there = tuple(slice(first, first + size) for first, size in zip(start, memory.shape, strict=True))
-    return torch.equal(memory, whole[there])
+    return sharded.digest(memory) == sharded.digest(whole[there])  # NaN is not equal to itself
 
 
 @pytest.mark.parametrize(("rank", "shard"), [(0, sharded.fsdp2), (7, sharded.fsdp2), (5, sharded.cut_twice_in_one_dim)])
