@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.reshaping.settings import LABELS, names_of_labels
+from initctl.formats.config import Setting
+from initctl.reshaping.settings import fields_beside, with_settings
 from initctl.suggestions import nearest
+
+if TYPE_CHECKING:
+    from initctl.reshaping.settings import Keys
 
 _SIDE = re.compile(r"(?:encoder_|decoder_|mtp_)?")
 """The beginning of a field that is about only some of the layers. Those of `mtp` predict further tokens."""
@@ -23,26 +26,29 @@ Canonical = Callable[[str], str]
 """The name that a configuration has for the field that a dotted key names."""
 
 
-def with_settings(
-    config: Mapping[str, Any], settings: Mapping[str, Any], known: Collection[str], canonical: Canonical
+def with_fields(
+    config: Mapping[str, Any], fields: Mapping[str, Any], known: Collection[str], canonical: Canonical
 ) -> dict[str, Any]:
-    """`config` with the values of `settings`, whose keys must be `known`.
+    """`config` with new values of `fields`, whose keys must be `known`.
 
     Lists of one item a layer follow the number of these layers, and the names of labels follow their number, unless
-    they are set too. Raises `UsageError`.
+    they are given too. Raises `UsageError`.
     """
-    found: dict[str, Any] = deepcopy(dict(config))
-    given = {canonical(key): value for key, value in _checked(settings, known).items()}
-    for key, value in given.items():
-        _set(found, config, key, value, given)
+    settings = [Setting(tuple(canonical(key).split(".")), value) for key, value in _checked(fields, known).items()]
+    found = with_settings(config, settings, code=_CODE)
+    for keys, value in settings:
+        was, layers = _holder(config, keys).get(keys[-1]), _LAYERS.fullmatch(keys[-1])
+        if layers and type(was) is int and type(value) is int:
+            holder = _holder(found, keys)
+            _follow_layers(holder, was, value, _lists_of_layers(holder, layers[1]) - fields_beside(keys, settings))
     return found
 
 
-def _checked(settings: Mapping[str, Any], known: Collection[str]) -> Mapping[str, Any]:
-    for key in settings:
+def _checked(fields: Mapping[str, Any], known: Collection[str]) -> Mapping[str, Any]:
+    for key in fields:
         if key not in known:
             raise UsageError(Problem(_CODE, f"the configuration has no field {shown(key)}", _meant(key, known)))
-    return settings
+    return fields
 
 
 def _meant(key: str, known: Collection[str]) -> str | None:
@@ -52,22 +58,12 @@ def _meant(key: str, known: Collection[str]) -> str | None:
     return f"did you mean {' or '.join(map(shown, found))}?" if found else None
 
 
-def _set(found: dict[str, Any], old: Mapping[str, Any], key: str, value: object, given: Collection[str]) -> None:
-    *above, last = key.split(".")
-    before: Any = old
-    for part in above:
-        found = found.setdefault(part, {})
-        before = before.get(part) if isinstance(before, dict) else None
-        if not isinstance(found, dict):
-            raise UsageError(Problem(_CODE, f"{shown(key)}: {shown(part)} has no fields"))
-    prefix = key.removesuffix(last)
-    was = before.get(last) if isinstance(before, dict) else None
-    if type(was) is int and type(value) is int and (layers := _LAYERS.fullmatch(last)):
-        lists = _lists_of_layers(found, layers[1]) - {name.removeprefix(prefix) for name in given}
-        _follow_layers(found, was, value, lists)
-    if last == LABELS and type(value) is int and value > 0:
-        found.update(names_of_labels(found, value, {name.removeprefix(prefix) for name in given}))
-    found[last] = value
+def _holder(config: Mapping[str, Any], keys: Keys) -> dict[str, Any]:
+    """The object in `config` that holds the last of `keys`; an empty one if there is none."""
+    found: Any = config
+    for key in keys[:-1]:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _lists_of_layers(config: Mapping[str, Any], side: str) -> set[str]:
