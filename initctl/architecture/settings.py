@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.formats.config import Setting
+from initctl.formats.config import Setting, holder_of, meant_field
 from initctl.reshaping.settings import fields_beside, with_settings
-from initctl.suggestions import nearest
-
-if TYPE_CHECKING:
-    from initctl.reshaping.settings import Keys
 
 _SIDE = re.compile(r"(?:encoder_|decoder_|mtp_)?")
 """The beginning of a field that is about only some of the layers. Those of `mtp` predict further tokens."""
 _LAYERS = re.compile(rf"(?:num_|n_)?({_SIDE.pattern})(?:num_)?(?:hidden_)?layers?")
 """A number of layers, as `num_hidden_layers`, `n_layer`, `encoder_layers` or `num_decoder_layers`."""
 _CODE = "usage.set"
-_PROPOSED = 2
 
 
 Canonical = Callable[[str], str]
@@ -37,9 +32,9 @@ def with_fields(
     settings = [Setting(tuple(canonical(key).split(".")), value) for key, value in _checked(fields, known).items()]
     found = with_settings(config, settings, code=_CODE)
     for keys, value in settings:
-        was, layers = _holder(config, keys).get(keys[-1]), _LAYERS.fullmatch(keys[-1])
+        was, layers = holder_of(config, keys).get(keys[-1]), _LAYERS.fullmatch(keys[-1])
         if layers and type(was) is int and type(value) is int:
-            holder = _holder(found, keys)
+            holder = holder_of(found, keys)
             _follow_layers(holder, was, value, _lists_of_layers(holder, layers[1]) - fields_beside(keys, settings))
     return found
 
@@ -47,23 +42,8 @@ def with_fields(
 def _checked(fields: Mapping[str, Any], known: Collection[str]) -> Mapping[str, Any]:
     for key in fields:
         if key not in known:
-            raise UsageError(Problem(_CODE, f"the configuration has no field {shown(key)}", _meant(key, known)))
+            raise UsageError(Problem(_CODE, f"the configuration has no field {shown(key)}", meant_field(key, known)))
     return fields
-
-
-def _meant(key: str, known: Collection[str]) -> str | None:
-    """A proposal for an unknown key: the same one of a part of the configuration, or a similar one."""
-    inner = [name for name in known if name.endswith(f".{key}")][:_PROPOSED]
-    found = inner or nearest(key, known)
-    return f"did you mean {' or '.join(map(shown, found))}?" if found else None
-
-
-def _holder(config: Mapping[str, Any], keys: Keys) -> dict[str, Any]:
-    """The object in `config` that holds the last of `keys`; an empty one if there is none."""
-    found: Any = config
-    for key in keys[:-1]:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _lists_of_layers(config: Mapping[str, Any], side: str) -> set[str]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, UsageError, shown
 from initctl.planning.advice.averages import copies_out_of_step
+from initctl.planning.advice.fields import added_fields, fields_out_of_step
 from initctl.planning.advice.left_alone import left_alone, undecided_weights
+from initctl.planning.advice.left_behind import rows_left_behind
 from initctl.planning.advice.reversed_fans import reversed_fans
-from initctl.planning.advice.sizes import fields_out_of_step, rows_left_behind
 from initctl.planning.advice.surprises import idle_truncations, masks_as_biases, random_averages, split_weights
 from initctl.planning.advice.unfit_presets import FromPreset, Left, idle_preset, partial_preset
 from initctl.planning.advice.unused import hollow_rules, idle_alternatives, unused_rules
@@ -41,6 +42,7 @@ WARNINGS: tuple[Callable[[Decided, Surroundings], Iterable[Problem]], ...] = (
     copies_out_of_step,
     split_weights,
     reversed_fans,
+    added_fields,
     fields_out_of_step,
     rows_left_behind,
 )

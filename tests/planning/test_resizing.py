@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 
 import initctl
@@ -203,6 +204,95 @@ class TestWarnings:
         assert warned(model, {"num_labels": 3}, set_config={"num_labels": 5}, **asked) == []
         (found,) = warned(model, {"num_labels": 3}, set_config={"num_labels": 4}, **asked)
         assert "num_labels says 4, but the new number of rows is 5" in found
+
+    def test_not_of_labels_if_the_tensor_is_not_a_head(self, tmp_path: Path):
+        tensors = {"bert.embeddings.token_type_embeddings.weight": torch.ones(2, 4), "norm.weight": torch.ones(2)}
+        save_file(tensors, tmp_path / "model.safetensors")
+        kind = {"architectures": ["BertForSequenceClassification"]}
+        asked: Any = {"rows": {"*": 3}, "rules": ["*=zeros"]}
+        assert warned(tmp_path, {"type_vocab_size": 2, **kind}, set_config={"type_vocab_size": 3}, **asked) == []
+        (found,) = warned(tmp_path, {"type_vocab_size": 2, "vocab_size": 2, "num_labels": 2, **kind}, **asked)
+        assert found == (
+            "config.json: type_vocab_size says 2, but the new number of rows is 3: "
+            "bert.embeddings.token_type_embeddings.weight; add --set-config 'type_vocab_size=3'"
+        )
+
+    def test_of_a_number_of_rows_that_is_set_while_no_tensor_follows(self, model: Path):
+        (found,) = warned(model, {"vocab_size": 6}, set_config={"vocab_size": 8})
+        assert found == (
+            "config.json: vocab_size says 8, but lm_head.weight, model.embed_tokens.weight keep 6 rows; "
+            "add --rows '{lm_head,model.embed_tokens}.weight=8'"
+        )
+        (found,) = warned(model, {"id2label": LABELS, "vocab_size": 6}, set_config={"num_labels": 2})
+        assert found.endswith("classifier.weight keep 3 rows; add --rows 'classifier.{bias,weight}=2'")
+        assert warned(model, {"vocab_size": 4}, set_config={"vocab_size": 5}, rows={"model.layers.*": 3}) == []
+
+    def test_not_of_a_number_of_rows_that_is_set_to_what_the_tensors_have(self, model: Path):
+        for config in ({"vocab_size": 7}, {"vocab_size": 6}, {"text_config": {"vocab_size": 5}}):
+            changes = {"text_config.vocab_size" if "text_config" in config else "vocab_size": 6}
+            assert warned(model, config, set_config=changes) == []
+        asked: Any = {"rows": {"{*embed_tokens,lm_head}.weight": 8}, "rules": ["{*embed_tokens,lm_head}.weight=ones"]}
+        assert warned(model, {"vocab_size": 6}, set_config={"vocab_size": 8}, **asked) == []
+
+    def test_of_a_width_that_no_tensor_has_any_more(self, model: Path):
+        save_file({name: torch.ones(9, 6) for name in ("up", "gate")}, model / "model.safetensors")
+        changed: Any = {"dims": {"{up,gate}": [9, 8]}, "rules": ["*=zeros"]}
+        (found,) = warned(model, {"hidden_size": 9, "intermediate_size": 6, "x": 6}, **changed)
+        assert found == (
+            "config.json: intermediate_size says 6, but the new size is 8: gate, up; "
+            "add --set-config 'intermediate_size=8'"
+        )
+        (found,) = warned(model, {"intermediate_size": 6}, set_config={"intermediate_size": 7})
+        assert found == (
+            "config.json: intermediate_size says 7, but gate, up keep the size 6; "
+            "give them other shapes with --dims, or leave intermediate_size as it was"
+        )
+        assert warned(model, {"intermediate_size": 6}, set_config={"intermediate_size": 8}, **changed) == []
+
+    def test_not_of_a_width_that_some_tensors_keep_or_only_one_had(self, model: Path):
+        save_file({"up": torch.ones(9, 6), "gate": torch.ones(9, 6), "one": torch.ones(5)}, model / "model.safetensors")
+        config = {"intermediate_size": 6, "hidden_size": 5}
+        for dims in ({"up": [9, 8]}, {"up": [9, 8], "gate": [9, 7]}, {"one": [4]}, {"{up,gate}": [3, 6]}):
+            assert warned(model, config, dims=dims, rules=["*=zeros"]) == []
+
+    def test_of_the_part_of_a_model_that_a_field_is_about(self, model: Path):
+        parts = ("text", "vision", "encoder", "decoder")
+        save_file({f"{p}.{n}": torch.ones(9, 6) for p in parts for n in "ab"}, model / "model.safetensors")
+        config = {"vision_config": {"hidden_size": 6}, "text_config": {"hidden_size": 6}, "encoder_ffn_dim": 6}
+        for key, part in (("vision_config.hidden_size", "vision"), ("encoder_ffn_dim", "encoder")):
+            (found,) = warned(model, config, set_config={key: 7})
+            assert f"{key} says 7, but {part}.a, {part}.b keep the size 6" in found
+        (found,) = warned(model, config, dims={"text.*": [9, 7]}, rules=["*=zeros"])
+        assert "text_config.hidden_size says 6, but the new size is 7: text.a, text.b" in found
+
+    @pytest.mark.parametrize(
+        ("key", "said"),
+        [
+            ("num_label", "; did you mean num_labels?"),
+            ("vocabsize", "; did you mean vocab_size?"),
+            ("hidden_size", "; did you mean text_config.hidden_size?"),
+            ("text_config.hiden_size", "; did you mean text_config.hidden_size?"),
+            ("textconfig.x", "; did you mean text_config?"),
+            ("something.else", ""),
+        ],
+    )
+    def test_of_fields_that_the_configuration_does_not_have(self, model: Path, key: str, said: str):
+        config = {"vocab_size": 9, "text_config": {"hidden_size": 7}}
+        (found,) = warned(model, config, set_config={key: 5})
+        added = "something" if key.startswith("something") else key.removesuffix(".x")
+        assert found == f"config.json: has no field {added}, so it is added{said}"
+
+    @pytest.mark.parametrize(
+        "key", ["num_labels", "text_config.tie_word_embeddings", "id2label.7", "rope_scaling.factor", "vocab_size"]
+    )
+    def test_not_of_fields_that_any_configuration_may_have(self, model: Path, key: str):
+        config = {"vocab_size": 9, "text_config": {}, "id2label": {"0": "a"}, "rope_scaling": {}}
+        assert warned(model, config, set_config={key: 5}) == []
+
+    def test_not_of_the_fields_that_transformers_gives_every_configuration(self, model: Path):
+        common = transformers.PreTrainedConfig().to_dict().keys() - {"_name_or_path", "model_type"}
+        assert common > {"problem_type", "return_dict"}
+        assert warned(model, {}, set_config=dict.fromkeys(common, "x")) == []
 
     def test_of_an_output_layer_or_a_bias_that_keeps_its_rows(self, model: Path):
         (found,) = warned(model, {}, rows={"model.embed_tokens.weight": 5})
