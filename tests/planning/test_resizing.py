@@ -163,6 +163,59 @@ class TestRefused:
         assert quietly(model, **asked, rules=rules)
 
 
+class TestARuleForNewRows:
+    """Recipes are used again, also for a checkpoint that has the rows already."""
+
+    RULE = "{lm_head,model.embed_tokens}.weight[6:]=zeros"
+
+    def asked(self, size: int | str) -> dict[str, Any]:
+        return {"rows": {"{lm_head,model.embed_tokens}.weight": size}, "rules": [self.RULE]}
+
+    @pytest.mark.parametrize("size", [6, "pad:6", "pad:3"])
+    def test_has_nothing_to_do_if_there_are_none(self, model: Path, size: int | str):
+        plan = quietly(model, **self.asked(size))
+        assert plan.actions == ()
+        assert [str(problem) for problem in plan.warnings] == [
+            f"rule 1 ({self.RULE}): selects no rows of lm_head.weight (6 rows), model.embed_tokens.weight (6 rows)"
+        ]
+        again = model / "again.toml"
+        again.write_text(plan.recipe())
+        assert quietly(model, recipes=[again]).actions == ()
+
+    def test_decides_them_in_the_tensors_that_get_some(self, model: Path):
+        asked = self.asked("pad:4")
+        assert [action.rows for action in quietly(model, **asked).actions] == [(6, 8), (6, 8)]
+        asked["rows"] = {"lm_head.weight": 6, "model.embed_tokens.weight": 8}
+        plan = quietly(model, **asked)
+        assert [(action.tensor.name, action.rows) for action in plan.actions] == [("model.embed_tokens.weight", (6, 8))]
+        assert "selects no rows of lm_head.weight (6 rows)" in str(plan.warnings[0])
+
+    @pytest.mark.parametrize("bounds", ["[6:8]", "[7:]", "[6:6]"])
+    def test_is_still_refused_if_it_names_rows_that_are_not_there(self, model: Path, bounds: str):
+        asked = self.asked("pad:6") | {"rules": [self.RULE.replace("[6:]", bounds)]}
+        assert "see initctl help rows" in (said := refused(model, **asked))
+        assert "changes it" not in said
+
+    def test_is_refused_for_a_tensor_of_no_other_size(self, model: Path):
+        assert "so [3:] selects none" in refused(model, rows={"lm_head.*": 6}, rules=["classifier.weight[3:]=zeros"])
+
+
+class TestOneFault:
+    """A fault is reported once, although several checks see it."""
+
+    def test_of_a_rule_whose_rows_are_not_there_hides_that_new_rows_are_not_filled(self, model: Path):
+        said = refused(model, rows={"classifier.weight": 5}, rules=["classifier.weight[7:]=zeros"], require_all=True)
+        unfit, undecided = sorted(said.splitlines(), reverse=True)
+        assert "the rule takes rows from 7 on, but the tensor has 5" in unfit
+        assert "classifier.weight" not in undecided
+
+    def test_of_new_rows_without_a_value_hides_that_no_rule_decides_the_tensor(self, model: Path):
+        rules = ["{model,lm_head}.*=keep", "classifier.weight=zeros"]
+        said = refused(model, rows={"classifier.*": 5}, rules=[*rules, "scale=keep"], require_all=True)
+        assert said.startswith("no rule fills classifier.bias[3:5]")
+        assert "\n" not in said
+
+
 def test_old_values_may_be_used_in_rows_that_have_them(model: Path):
     rules = ["classifier.weight[:3]=scale:by=2", "classifier.weight[3:]=mean_rows:of=0:3"]
     assert quietly(model, rows={"classifier.weight": 5}, rules=rules)
