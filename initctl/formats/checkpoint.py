@@ -153,6 +153,12 @@ class Checkpoint(Displayed, Location):
                 found.setdefault(alias, tensor)
         return found
 
+    def differs_in_size(self, other: Checkpoint) -> bool:
+        """Whether a tensor of `other` has the same dtype here, but another shape."""
+        here = self.by_name
+        pairs = ((here[name], tensor) for name, tensor in other.by_name.items() if name in here)
+        return any(one.dtype == tensor.dtype and one.shape != tensor.shape for one, tensor in pairs)
+
     @property
     def totals(self) -> Totals:
         """The totals of all tensors that rules reach."""
