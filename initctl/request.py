@@ -176,7 +176,9 @@ class Request(NamedTuple):
             fits = f"the rules fit {shown(os.fspath(result))}"
             hint = f"{fits}; is {name} the right original?"
             if held.differs_in_size(self.read(original)):
-                sizes = f"{fits}, which has other sizes; give the --rows and --dims that apply had; see initctl help rows"
+                sizes = (
+                    f"{fits}, which has other sizes; give the --rows and --dims that apply had; see initctl help rows"
+                )
         return FitError(
             *(
                 problem._replace(message=f"{problem.message} of {name}, the original", hint=hint or problem.hint)

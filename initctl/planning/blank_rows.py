@@ -29,9 +29,13 @@ class _Blank(NamedTuple):
 
 
 def blank_rows(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """A problem if rows that have no value yet are kept: by a `keep` rule, or because no rule decides them."""
-    unfit, values = decided.unfit, around.checkpoint.values
-    without = (left for left in decided.kept if left.tensor.name not in unfit and left.tensor.name not in values)
+    """A problem if rows that have no value yet are kept: by a `keep` rule, or because no rule decides them.
+
+    Tensors with another fault are left out: a rule does not fit, or fills only a tensor that is tied to it.
+    """
+    known = {*decided.unfit, *around.checkpoint.values}
+    known |= {name for action in decided.actions for name in action.tensor.tied if name != action.tensor.name}
+    without = (left for left in decided.kept if left.tensor.name not in known)
     blank = [(left.rule, _Blank(left.tensor, rows)) for left in without for rows in _blank(left)]
     for rule in dict.fromkeys(rule for rule, _ in blank if rule):
         names = listed([str(row) for by, row in blank if by is rule])

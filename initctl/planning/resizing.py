@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, UsageError, escape, listed, shown
 from initctl.formats.config import CONFIG
+from initctl.formats.file_formats import TORCH, TORCH_LEGACY
+from initctl.formats.state_dicts.ties import with_ties
 from initctl.planning.near_misses import hint_for
 from initctl.planning.quantized_weights import quantized_weights
 from initctl.planning.sharing import alternatives
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     Matched = Sequence[tuple[Resize, Sequence[str]]]
     """Each size, in order, with the names of the tensors that it matches."""
 
+_WITH_STORAGES = (TORCH, f"{TORCH}-sharded", TORCH_LEGACY, f"{TORCH_LEGACY}-sharded")
+"""The formats of files of torch.save."""
+
 
 def with_sizes(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
     """`checkpoint` with the shapes and the configuration that are `asked` for.
@@ -39,6 +44,7 @@ def with_sizes(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
     config = _config(checkpoint) if asked.settings else None
     matched = _matched(checkpoint, asked)
     chosen = _chosen(matched)
+    checkpoint = _with_ties_of_empty(checkpoint, chosen)
     faults = [*_unmatched(checkpoint, matched), *_of_both_kinds(matched)]
     if faults := [*faults, *_unfit(checkpoint, chosen), *_torn(checkpoint, chosen)]:
         raise FitError(*faults)
@@ -48,6 +54,20 @@ def with_sizes(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
         if (size := chosen.get(tensor.name))
     }
     return reshaped(checkpoint, shapes, None if config is None else with_settings(config, asked.settings))
+
+
+def _with_ties_of_empty(checkpoint: Checkpoint, chosen: Choices) -> Checkpoint:
+    """`checkpoint` with the ties of tensors without elements that get another size, and so may get elements.
+
+    torch.save says which of them share a storage. In other formats, they begin at the same byte by chance.
+    """
+    empty = {tensor.name for tensor in checkpoint.tensors if not tensor.numel}
+    if checkpoint.format not in _WITH_STORAGES or empty.isdisjoint(chosen):
+        return checkpoint
+    known = with_ties(checkpoint.tensors, of_empty=True)
+    grown = {name for tensor in known if tensor.name in empty and tensor.name in chosen for name in tensor.tied}
+    pairs = zip(checkpoint.tensors, known, strict=True)
+    return replace(checkpoint, tensors=tuple(new if new.name in grown else old for old, new in pairs))
 
 
 def deciding(checkpoint: Checkpoint, asked: Reshaping) -> Reshaping:
