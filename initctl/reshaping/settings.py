@@ -25,13 +25,17 @@ def settings_of(given: Mapping[str, object]) -> tuple[Setting, ...]:
 
 
 def setting(keys: Keys, value: object) -> Setting:
-    """Raises `UsageError` if the key is empty, or if JSON cannot hold the value."""
+    """A new `value` of the field that `keys` lead to. Raises `UsageError` if a key is empty, or if JSON cannot hold the
+    value.
+    """
     if not all(keys):
         raise UsageError(Problem(CODE, f"set-config: {shown('.'.join(keys))} is not the key of a field", _WRITE))
     try:
         text = json.dumps([*keys, value], allow_nan=False, ensure_ascii=False)
         text.encode()  # half a surrogate pair is not valid text
         return Setting(keys, json.loads(text)[-1])
+    except RecursionError:
+        raise UsageError(Problem(CODE, f"set-config: {shown('.'.join(keys))}: is nested too deeply")) from None
     except (TypeError, ValueError) as error:
         fault = f"set-config: {shown('.'.join(keys))}: {shown(value)} cannot be written as JSON: {shown(error)}"
         raise UsageError(Problem(CODE, fault)) from None

@@ -13,6 +13,11 @@ def test_a_value_that_json_cannot_hold_is_refused():
     for value in (float("nan"), {1, 2}, b"x", "\ud800", {"\ud800": 1}):
         with pytest.raises(UsageError, match="cannot be written as JSON"):
             settings_of({"a": value})
+    deep: object = 1
+    for _ in range(10_000):
+        deep = {"a": deep}
+    with pytest.raises(UsageError, match=r"^set_config: a: is nested too deeply$"):
+        settings_of({"a": deep})
     with pytest.raises(UsageError, match="is not the key of a field"):
         settings_of({"a..b": 1})
 
