@@ -122,10 +122,23 @@ class TestRefused:
     def test_a_size_that_no_file_can_hold(self, model: Path):
         assert "is too large" in refused(model, rows={"lm_head.weight": 2**62}, rules=["lm_head.weight=zeros"])
 
+    def test_tied_tensors_of_different_sizes(self, tmp_path: Path):
+        weight, scale = torch.ones(3, 4), torch.tensor(1.0)
+        torch.save({"a": weight, "b": weight, "s": scale, "t": scale}, tmp_path / "model.pt")
+        said = refused(tmp_path / "model.pt", rows={"a": 5, "[st]": "pad:4"}, rules=["*=zeros"])
+        assert [line.rpartition(": ")[0].partition(": ")[2] for line in said.splitlines()] == [
+            "tensor s []",
+            "tensor t []",
+            "a, b are one tensor, but get different sizes",
+        ]
+        assert shapes(quietly(tmp_path / "model.pt", rows={"a": 3}, rules=["{a,b}=ones"])) == {}
+        assert "s, t are one tensor" in refused(tmp_path / "model.pt", dims={"s": [2]}, rules=["*=zeros"])
+
     def test_a_quantized_weight(self, tmp_path: Path):
         tensors = {"q.weight": torch.ones(4, 4).to(torch.float8_e4m3fn), "q.weight_scale": torch.ones(4)}
         save_file(tensors, tmp_path / "model.safetensors")
         assert "is part of a quantized weight" in refused(tmp_path, rows={"q.weight": 6}, rules=["q.weight=zeros"])
+        assert shapes(quietly(tmp_path, rows={"q.*": "pad:4"})) == {}
 
     def test_a_config_that_is_not_there(self, model: Path):
         assert "config.json: is missing" in refused(model, set_config={"num_labels": 5})
