@@ -95,10 +95,11 @@ def held(descriptor: int) -> int:
 
 
 def _free(place: str | int) -> int | None:
-    """The bytes that this process can take at `place`; None if the file system does not say."""
+    """The bytes that are free at `place`, as `df` reports them, without those that are left to the system; None if the
+    file system does not say.
+    """
     status = os.statvfs(place)
-    blocks = status.f_bavail if os.geteuid() else status.f_bfree  # some blocks are left to root alone
-    return blocks * status.f_frsize if status.f_blocks else None
+    return status.f_bavail * status.f_frsize if status.f_blocks else None
 
 
 def _full(needed: int, free: int | None, path: str, code: int) -> StorageError:
