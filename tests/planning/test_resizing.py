@@ -368,6 +368,21 @@ class TestWarnings:
         assert "classifier.weight gets 2 rows, but classifier.bias keeps 3" in found
         assert warned(model, {}, rows={"model.layers.0.fc.weight": 2}) == []
 
+    @pytest.mark.parametrize(
+        ("name", "field"),
+        [
+            ("transformer.wpe.weight", "n_positions"),
+            ("bert.embeddings.position_embeddings.weight", "max_position_embeddings"),
+            ("model.decoder.embed_positions.weight", "max_target_positions"),
+        ],
+    )
+    def test_of_positions(self, tmp_path: Path, name: str, field: str):
+        save_file({name: torch.ones(6, 4), "transformer.wte.weight": torch.ones(6, 4)}, tmp_path / "model.safetensors")
+        (found,) = warned(tmp_path, {field: 6}, rows={name: 8}, rules=[f"{name}=zeros"])
+        assert found.endswith(f"{field} says 6, but the new number of rows is 8: {name}; add --set-config '{field}=8'")
+        (found,) = warned(tmp_path, {field: 6}, set_config={field: 8})
+        assert found.endswith(f"{field} says 8, but {name} keeps 6 rows; add --rows '{name}=8'")
+
     def test_of_the_bias_of_a_bert_head(self, tmp_path: Path):
         save_file(
             {"bert.embeddings.word_embeddings.weight": torch.ones(6, 4), "cls.predictions.bias": torch.ones(6)},

@@ -24,8 +24,11 @@ _OF_LABELS = re.compile(r"^(?!.*(?:emb|norm|attn|attention))(?!(?:.*\.)?(?:layer
 """What a tensor may be called that has a row for each label."""
 _ROWS = {
     "vocab_size": re.compile(rf"^(?!.*(?:posi|type|patch)).*(?:embed|tok|vocab|wte)|{OF_VOCABULARY.pattern}"),
-    "max_position_embeddings": re.compile("posi"),
     "type_vocab_size": re.compile("type"),
+    **dict.fromkeys(
+        ("max_position_embeddings", "max_source_positions", "max_target_positions", "n_positions"),
+        re.compile("posi|wpe"),
+    ),
     **dict.fromkeys((LABELS, "num_classes", NAMES, NUMBERS), _OF_LABELS),
 }
 """Fields that say a number of rows, and the names of the tensors that each may be about."""
