@@ -391,6 +391,16 @@ class TestWarnings:
         (found,) = warned(tmp_path, {}, rows={"*.word_embeddings.weight": 5})
         assert "but cls.predictions.bias keeps 6" in found
 
+    def test_of_what_several_tensors_leave_behind_is_one(self, tmp_path: Path):
+        weights = ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight")
+        tensors = {name: torch.ones(6, 4) for name in weights} | {"cls.predictions.bias": torch.ones(6)}
+        save_file(tensors, tmp_path / "model.safetensors")
+        (found,) = warned(tmp_path, {}, rows={"*.{word_embeddings,decoder}.weight": 5})
+        assert found == (
+            f"{weights[0]}, {weights[1]} get 5 rows, but cls.predictions.bias keeps 6; if they belong together, write "
+            "--rows '{bert.embeddings.word_embeddings.weight,cls.predictions.decoder.weight,cls.predictions.bias}=5'"
+        )
+
 
 def test_a_recipe_has_sizes_and_settings_and_options_come_after_it(model: Path, tmp_path: Path):
     (model / "config.json").write_text('{"num_labels": 3, "inner": {"a": 1}}')

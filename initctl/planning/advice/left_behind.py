@@ -22,17 +22,21 @@ OF_VOCABULARY = re.compile(rf"(?:^|\.)(?:{'|'.join(map(re.escape, (*OUTPUTS, *EM
 
 
 def rows_left_behind(_: Decided, around: Surroundings) -> Iterator[Problem]:
-    """Tensors with as many rows as another one had, which seem to belong to it, and keep this number."""
+    """Tensors with as many rows as others had, which seem to belong to them, and keep this number."""
     checkpoint = around.checkpoint
     others = grouped((_rows(tensor), tensor) for tensor in checkpoint.tensors if not tensor.old)
-    for tensor in checkpoint.resized:
-        same = others.get(_old_rows(tensor), []) if _rows(tensor) != _old_rows(tensor) else []
-        if behind := [shown(other.name) for other in same if _belong_together(tensor, other)]:
-            keep = "keeps" if len(behind) == 1 else "keep"
-            fault = f"{shown(tensor.name)} gets {_rows(tensor)} rows, but {listed(behind)} {keep} {_old_rows(tensor)}"
-            together = alternatives([tensor.name, *(other.name for other in same if _belong_together(tensor, other))])
-            hint = f"if they belong together, write --rows '{escape(together)}={_rows(tensor)}'"
-            yield Problem("rows.left_behind", fault, hint)
+    changed = [tensor for tensor in checkpoint.resized if _rows(tensor) != _old_rows(tensor)]
+    behind = [
+        tuple(other.name for other in others.get(_old_rows(tensor), []) if _belong_together(tensor, other))
+        for tensor in changed
+    ]
+    pairs = [((_old_rows(t), _rows(t), names), t.name) for t, names in zip(changed, behind, strict=True) if names]
+    for (old, new, left), moved in grouped(pairs).items():
+        get, keep = ("gets" if len(moved) == 1 else "get"), ("keeps" if len(left) == 1 else "keep")
+        some, rest = (listed(list(map(shown, names))) for names in (moved, left))
+        fault = f"{some} {get} {new} rows, but {rest} {keep} {old}"
+        together = escape(alternatives([*moved, *left]))
+        yield Problem("rows.left_behind", fault, f"if they belong together, write --rows '{together}={new}'")
 
 
 def _belong_together(one: TensorSpec, other: TensorSpec) -> bool:
