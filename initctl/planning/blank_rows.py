@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import Problem, listed, shown
@@ -11,8 +11,6 @@ from initctl.tensors import TensorPart
 
 if TYPE_CHECKING:
     from initctl.planning.action import Kept
-    from initctl.planning.deciding import Decided
-    from initctl.planning.surroundings import Surroundings
     from initctl.stream import RevisingLaw
     from initctl.tensors import RowRange, TensorSpec
 
@@ -28,14 +26,12 @@ class _Blank(NamedTuple):
         return shown(self.tensor.name) + (f"[{self.rows[0]}:{self.rows[1]}]" if self.rows else "")
 
 
-def blank_rows(decided: Decided, around: Surroundings) -> Iterator[Problem]:
+def blank_rows(kept: Iterable[Kept], known: Container[str]) -> Iterator[Problem]:
     """A problem if rows that have no value yet are kept: by a `keep` rule, or because no rule decides them.
 
-    Tensors with another fault are left out: a rule does not fit, or fills only a tensor that is tied to it.
+    Tensors whose names are `known` are left out: their values are known, or they have another fault.
     """
-    known = {*decided.unfit, *around.checkpoint.values}
-    known |= {name for action in decided.actions for name in action.tensor.tied if name != action.tensor.name}
-    without = (left for left in decided.kept if left.tensor.name not in known)
+    without = (left for left in kept if left.tensor.name not in known)
     blank = [(left.rule, _Blank(left.tensor, rows)) for left in without for rows in _blank(left)]
     for rule in dict.fromkeys(rule for rule, _ in blank if rule):
         names = listed([str(row) for by, row in blank if by is rule])

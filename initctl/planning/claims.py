@@ -77,8 +77,7 @@ def holds(condition: Expression, lookup: Lookup) -> bool:
 def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
     """The `rows` of a tensor that a rule selects. Raises `Unfit` if there are no such rows.
 
-    But a tensor may have the number of rows that is asked for already: then there are no rows from the end on, which is
-    no error.
+    But a tensor may have the number of rows that is asked for already: then rows from the end on may be none.
     """
     if not lookup.tensor.shape:
         raise Unfit("it has no dimensions, so it has no rows", needs="ndim >= 1")

@@ -40,9 +40,11 @@ class Decided(NamedTuple):
         return {kept.tensor.name: kept.tensor for kept in self.kept if kept.rule is None}
 
     @property
-    def unfit(self) -> set[str]:
-        """The names of tensors for which a rule has a fault. What else is to be said of them depends on that rule."""
-        return {tensor.name for coverage in self.coverages for tensor in coverage.unfit}
+    def faulty(self) -> set[str]:
+        """The names of tensors that are not only undecided: a rule does not fit, or fills only a tensor tied to it."""
+        unfit = {tensor.name for coverage in self.coverages for tensor in coverage.unfit}
+        filled = {action.tensor.name for action in self.actions}
+        return unfit | {name for action in self.actions for name in action.tensor.tied if name not in filled}
 
 
 class _Verdict(NamedTuple):

@@ -130,7 +130,8 @@ def _findings(decided: Decided, around: Surroundings, preset: FromPreset | None,
     """What is probably a mistake: refused or warned of, as `options` say."""
     unused = [*unused_rules(decided, around), *hollow_rules(decided, around)]
     undecided = undecided_weights(decided, around) if options.require_all else ()
-    blank = blank_rows(decided, around) if around.checkpoint.incomplete else ()
+    table = around.checkpoint
+    blank = blank_rows(decided.kept, {*table.values, *decided.faulty}) if table.incomplete else ()
     refused, warned = _preset_findings(decided, around, preset, options) if preset else ([], [])
     warnings = [*warned, *unused, *(problem for advice in WARNINGS for problem in advice(decided, around))]
     return [*(() if options.allow_unused else unused), *undecided, *blank, *refused], warnings

@@ -222,6 +222,16 @@ class TestOneFault:
         assert "the rule takes rows from 7 on, but the tensor has 5" in unfit
         assert "classifier.weight" not in undecided
 
+    def test_of_a_tie_that_is_filled_in_part_hides_that_the_other_name_is_undecided(self, tmp_path: Path):
+        weight = torch.ones(3, 4)
+        torch.save({"a": weight, "b": weight}, tmp_path / "model.pt")
+        for asked in ({}, {"require_all": True}):
+            said = refused(tmp_path / "model.pt", rows={"[ab]": 5}, rules=["a=zeros"], **asked)
+            assert said.startswith("a, b are one tensor, but rules treat them differently")
+            assert "\n" not in said
+        said = refused(tmp_path / "model.pt", rows={"[ab]": 5}, rules=["[ab][3:]=zeros"], require_all=True)
+        assert said.startswith("no rule decides a (float32), b (float32)")
+
     def test_of_new_rows_without_a_value_hides_that_no_rule_decides_the_tensor(self, model: Path):
         rules = ["{model,lm_head}.*=keep", "classifier.weight=zeros"]
         said = refused(model, rows={"classifier.*": 5}, rules=[*rules, "scale=keep"], require_all=True)
