@@ -46,9 +46,9 @@ class Checkpoint(Displayed, Location):
 
     `files` is empty for a model in memory, and for a checkpoint that is yet to be written. If some elements have no
     value yet, the table is `incomplete`: rules must fill them. `sized` are the names of tensors that a size was asked
-    for, although they may have it already. `new_config` is the content of `config.json` in the
-    result, if it differs from the one beside the checkpoint; `new_fields` are the values that differ.
-    `values` are the bytes of tensors that no file holds, and `new_files` are further files of the result, both by name.
+    for, which they may have already. `new_config` is the content of `config.json` in the result, if it differs from the
+    one beside the checkpoint; `new_fields` are the values that differ. `values` are the bytes of tensors that no file
+    holds, and `new_files` are further files of the result, both by name.
     """
 
     format: str

@@ -77,7 +77,7 @@ def holds(condition: Expression, lookup: Lookup) -> bool:
 def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
     """The `rows` of a tensor that a rule selects. Raises `Unfit` if there are no such rows.
 
-    But a tensor may have the number of rows that is asked for already: then rows from the end on may be none.
+    But if a size was asked for, the tensor may have had it already: then `[N:]` may select no rows, from its end on.
     """
     if not lookup.tensor.shape:
         raise Unfit("it has no dimensions, so it has no rows", needs="ndim >= 1")
