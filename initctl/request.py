@@ -166,18 +166,24 @@ class Request(NamedTuple):
         return replace(made, warnings=warnings, reshaping=whole.reshaping)
 
     def about_original(self, error: FitError, original: Path, result: Path) -> FitError:
-        """`error` of the plan for `original`, whose `result` is verified: it names the original, and asks whether it is
-        the right one if the rules fit `result`.
+        """`error` of the plan for `original`, whose `result` is verified: it names the original. If the rules fit
+        `result`, it asks whether it is the right original, or for the sizes that the result has.
         """
-        name, hint = shown(os.fspath(original)), None
+        name, hint, sizes = shown(os.fspath(original)), None, None
         with suppress(InitctlError):
-            self.plan(self.read(result))
-            hint = f"the rules fit {shown(os.fspath(result))}; is {name} the right original?"
+            held = self.read(result)
+            self.plan(held)
+            fits = f"the rules fit {shown(os.fspath(result))}"
+            hint = f"{fits}; is {name} the right original?"
+            if held.differs_in_size(self.read(original)):
+                sizes = (
+                    f"{fits}, which has other sizes; give the --rows and --dims that apply had; see initctl help rows"
+                )
         return FitError(
             *(
                 problem._replace(message=f"{problem.message} of {name}, the original", hint=hint or problem.hint)
                 if problem.message.endswith(NO_MATCH)
-                else problem
+                else problem._replace(hint=sizes or problem.hint)
                 for problem in error.problems
             )
         )

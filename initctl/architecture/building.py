@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from initctl.architecture.buffers import compute_buffers, content
 from initctl.architecture.model import Description, Model
-from initctl.architecture.settings import with_settings
+from initctl.architecture.settings import with_fields
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, StorageError, escape, shown
 from initctl.formats.config import CONFIG
@@ -40,7 +40,7 @@ def build(description: Description) -> Model:
     path, config, settings = description.path, description.config, description.settings
     with _quiet_and_offline():
         kind = _Kind(_config_class(config, path))
-        fields = with_settings(config, settings, kind.known(config), kind.canonical) if settings else config
+        fields = with_fields(config, settings, kind.known(config), kind.canonical) if settings else config
         with _refusing(path, _OTHERS if settings else None):
             return _built(kind.config_class, _cleaned(fields), description.dtype, path)
 

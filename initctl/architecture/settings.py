@@ -4,70 +4,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from copy import deepcopy
 from typing import Any
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.reshaping.settings import LABELS, names_of_labels
-from initctl.suggestions import nearest
+from initctl.formats.config import Setting, holder_of, meant_field
+from initctl.reshaping.settings import fields_beside, with_settings
 
 _SIDE = re.compile(r"(?:encoder_|decoder_|mtp_)?")
 """The beginning of a field that is about only some of the layers. Those of `mtp` predict further tokens."""
 _LAYERS = re.compile(rf"(?:num_|n_)?({_SIDE.pattern})(?:num_)?(?:hidden_)?layers?")
 """A number of layers, as `num_hidden_layers`, `n_layer`, `encoder_layers` or `num_decoder_layers`."""
 _CODE = "usage.set"
-_PROPOSED = 2
 
 
 Canonical = Callable[[str], str]
 """The name that a configuration has for the field that a dotted key names."""
 
 
-def with_settings(
-    config: Mapping[str, Any], settings: Mapping[str, Any], known: Collection[str], canonical: Canonical
+def with_fields(
+    config: Mapping[str, Any], fields: Mapping[str, Any], known: Collection[str], canonical: Canonical
 ) -> dict[str, Any]:
-    """`config` with the values of `settings`, whose keys must be `known`.
+    """`config` with new values of `fields`, whose keys must be `known`.
 
     Lists of one item a layer follow the number of these layers, and the names of labels follow their number, unless
-    they are set too. Raises `UsageError`.
+    they are given too. Raises `UsageError`.
     """
-    found: dict[str, Any] = deepcopy(dict(config))
-    given = {canonical(key): value for key, value in _checked(settings, known).items()}
-    for key, value in given.items():
-        _set(found, config, key, value, given)
+    settings = [Setting(tuple(canonical(key).split(".")), value) for key, value in _checked(fields, known).items()]
+    found = with_settings(config, settings, code=_CODE)
+    for keys, value in settings:
+        was, layers = holder_of(config, keys).get(keys[-1]), _LAYERS.fullmatch(keys[-1])
+        if layers and type(was) is int and type(value) is int:
+            holder = holder_of(found, keys)
+            _follow_layers(holder, was, value, _lists_of_layers(holder, layers[1]) - fields_beside(keys, settings))
     return found
 
 
-def _checked(settings: Mapping[str, Any], known: Collection[str]) -> Mapping[str, Any]:
-    for key in settings:
+def _checked(fields: Mapping[str, Any], known: Collection[str]) -> Mapping[str, Any]:
+    for key in fields:
         if key not in known:
-            raise UsageError(Problem(_CODE, f"the configuration has no field {shown(key)}", _meant(key, known)))
-    return settings
-
-
-def _meant(key: str, known: Collection[str]) -> str | None:
-    """A proposal for an unknown key: the same one of a part of the configuration, or a similar one."""
-    inner = [name for name in known if name.endswith(f".{key}")][:_PROPOSED]
-    found = inner or nearest(key, known)
-    return f"did you mean {' or '.join(map(shown, found))}?" if found else None
-
-
-def _set(found: dict[str, Any], old: Mapping[str, Any], key: str, value: object, given: Collection[str]) -> None:
-    *above, last = key.split(".")
-    before: Any = old
-    for part in above:
-        found = found.setdefault(part, {})
-        before = before.get(part) if isinstance(before, dict) else None
-        if not isinstance(found, dict):
-            raise UsageError(Problem(_CODE, f"{shown(key)}: {shown(part)} has no fields"))
-    prefix = key.removesuffix(last)
-    was = before.get(last) if isinstance(before, dict) else None
-    if type(was) is int and type(value) is int and (layers := _LAYERS.fullmatch(last)):
-        lists = _lists_of_layers(found, layers[1]) - {name.removeprefix(prefix) for name in given}
-        _follow_layers(found, was, value, lists)
-    if last == LABELS and type(value) is int and value > 0:
-        found.update(names_of_labels(found, value, {name.removeprefix(prefix) for name in given}))
-    found[last] = value
+            raise UsageError(Problem(_CODE, f"the configuration has no field {shown(key)}", meant_field(key, known)))
+    return fields
 
 
 def _lists_of_layers(config: Mapping[str, Any], side: str) -> set[str]:

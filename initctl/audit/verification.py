@@ -63,7 +63,8 @@ class Verification(Displayed):
 
     `against` is the path of the original, if it was given. Then `rest` is the number of other bytes that were compared
     with it, and `rest_differences` has the first of each file. If the checkpoint `is_converted`, these are of files
-    that are copied along. If an `optimizer_differs` and the plan does not reset it, the report asks for the flag.
+    that are copied along. If an `optimizer_differs` and the plan does not reset it, the report asks for the flag; if
+    `sizes_differ`, it asks for the options about them.
     """
 
     path: str
@@ -77,6 +78,7 @@ class Verification(Displayed):
     is_converted: bool = False
     rest_differences: tuple[FileDifference, ...] = ()
     optimizer_differs: bool = False
+    sizes_differ: bool = False
 
     @property
     def holds(self) -> bool:
@@ -108,6 +110,8 @@ class Verification(Displayed):
         lines = [f"compared {count(self.compared, 'element')}{rest}; rules fill {ruled}; seed {self.plan.seed}"]
         if self.optimizer_differs and self.plan.buffers is None:
             lines.append("an optimizer differs: add --reset-optimizer if apply had it")
+        if self.sizes_differ:
+            lines.append("sizes differ: give the --rows and --dims that apply had")
         if self.is_converted and not self.plan.checkpoint.is_safetensors:
             lines.append("it was converted: everything outside the root was not compared")
         whose = "the rules give" if self.plan.actions or self.against is None else f"{shown(self.against)} holds"

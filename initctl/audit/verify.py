@@ -159,6 +159,7 @@ class _Audit:
             self.is_converted,
             files,
             self._is_of_optimizer({difference.tensor for difference in found}, {wrong.file for wrong in files}),
+            bool(self.place.lost) and self.result.differs_in_size(self.source),
         )
 
     def _is_of_optimizer(self, tensors: set[str], files: set[str]) -> bool:

@@ -19,6 +19,11 @@ def with_pointer(problem: Problem, command: str | None) -> Problem:
 
 
 def topics_of(problems: Iterable[Problem]) -> list[str]:
-    """The topics to read about `problems`, without those that propose something or name a command that says more."""
+    """The topics to read about `problems`, without those that propose something or name a command that says more. A
+    topic that a hint names is left out.
+    """
+    problems = tuple(problems)
     unanswered = [p for p in problems if not str(p).endswith("?") and "initctl " not in (p.hint or "")]
-    return list(dict.fromkeys(filter(None, (topic_of(problem) for problem in unanswered))))
+    topics = filter(None, (topic_of(problem) for problem in unanswered))
+    named = [problem.hint for problem in problems if problem.hint]
+    return [topic for topic in dict.fromkeys(topics) if not any(f"initctl help {topic}" in hint for hint in named)]

@@ -1,4 +1,4 @@
-"""Disk space, taken before anything is computed: shared with the source if possible, else reserved."""
+"""Disk space, taken before anything is computed: shared with the source if possible, else reserved if it is there."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 from initctl.errors import Problem, StorageError, shown
-from initctl.layout.ranges import ByteRange
+from initctl.layout.ranges import ByteRange, total
 
 _FICLONERANGE = 0x4020940D
 """Linux's ioctl that makes two files share blocks. It takes the source, its offset, the length, and the destination's
@@ -23,6 +23,8 @@ _UNSHARE_RANGE = 0x40
 _SHARED_FROM = 1 << 20
 """Ranges of fewer bytes are not shared: it is not worth a system call."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SECTOR = 512
+"""Bytes of a block in `st_blocks`, on every system."""
 
 
 def share(source: int, destination: int, ranges: Iterable[ByteRange]) -> list[ByteRange]:
@@ -43,30 +45,70 @@ def share(source: int, destination: int, ranges: Iterable[ByteRange]) -> list[By
     return [found for found in rest if found.start < found.stop]
 
 
-def reserve(descriptor: int, ranges: Iterable[ByteRange], path: str, *, unshare: bool = False) -> None:
+def set_size(descriptor: int, size: int, path: str) -> None:
+    """Make a new file `size` bytes long: a hole, which takes no space yet.
+
+    Raises a `StorageError` that names `path` if no file can be so large.
+    """
+    try:
+        os.ftruncate(descriptor, size)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _full(size, None, path, error.errno) from error
+        raise
+
+
+def check_space(place: str | int, needed: int, path: str) -> None:
+    """Raise a `StorageError` that names `path` if fewer than `needed` bytes are free at `place`, a directory or a
+    descriptor.
+
+    `reserve` would find out too, but may take all that is free before it fails.
+    """
+    free = _free(place)
+    if free is not None and free < needed:
+        raise _full(needed, free, path, errno.ENOSPC)
+
+
+def reserve(descriptor: int, ranges: Sequence[ByteRange], path: str, *, unshare: bool = False) -> None:
     """Reserve disk space for the bytes of `ranges`, if the file system can. With `unshare`, for shared blocks too.
 
     Raises a `StorageError` that names `path` if there is not enough space.
     """
     if not (function := _fallocate()):
         return
+    free = _free(descriptor)
     mode = _UNSHARE_RANGE if unshare else 0
     for start, stop in ranges:
         while function(descriptor, mode, start, stop - start):
             code = ctypes.get_errno()
             if code in _FULL:
-                raise _full(descriptor, stop - start, path, code)
+                raise _full(total(ranges), free, path, code)
             if code == errno.EOPNOTSUPP and mode:
                 mode = 0
             elif code != errno.EINTR:  # the file system cannot reserve: a write reports a full disk
                 return
 
 
-def _full(descriptor: int, needed: int, path: str, code: int) -> StorageError:
+def held(descriptor: int) -> int:
+    """The bytes that a file takes on the disk: fewer than its size if it has holes."""
+    return os.fstat(descriptor).st_blocks * _SECTOR
+
+
+def _free(place: str | int) -> int | None:
+    """The bytes that are free at `place`, as `df` reports them, without those that are left to the system; None if the
+    file system does not say.
+    """
+    status = os.statvfs(place)
+    return status.f_bavail * status.f_frsize if status.f_blocks else None
+
+
+def _full(needed: int, free: int | None, path: str, code: int) -> StorageError:
+    """The error for a lack of space. It says what was `free` at first, if that was too little: a quota or a limit may
+    be the reason, or another process that writes.
+    """
     message = f"{shown(path)}: cannot be written: {os.strerror(code)}: {needed:,} bytes are needed"
-    if code == errno.ENOSPC:  # with a quota or a limit, free space is not what is missing
-        free = os.fstatvfs(descriptor)
-        message += f", {free.f_bavail * free.f_frsize:,} are free"
+    if code == errno.ENOSPC and free is not None and free < needed:
+        message += f", {free:,} are free"
     return StorageError(Problem("storage.space", message))
 
 

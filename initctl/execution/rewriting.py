@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from initctl.checksums import is_computed, lift, renew, settle
 from initctl.commit.patching import PatchedFile
-from initctl.commit.reserving import reserve
+from initctl.commit.reserving import check_space, held, reserve
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import Content, Draft
 from initctl.execution.destination import check_in_place, check_not_linked, real_path
 from initctl.execution.resizing import renewed_content
 from initctl.filling.targets import FilledFile
-from initctl.layout.ranges import uncovered
+from initctl.layout.ranges import total, uncovered
 from initctl.reading import TensorReader
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
             with PatchedFile(real_path(checkpoint, file)) as patched:
                 checkpoint.check_opened(file, patched.descriptor)
                 content = _content(writer, file)
-                reserve(patched.descriptor, uncovered(file.size, content.kept), patched.path, unshare=True)
+                space = uncovered(file.size, content.kept)
+                check_space(patched.descriptor, total(space) - held(patched.descriptor), patched.path)
+                reserve(patched.descriptor, space, patched.path, unshare=True)
                 overwriting = True
                 _overwrite(writer, patched.descriptor, content, patched.sync)
     except BaseException as error:

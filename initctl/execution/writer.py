@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.checksums import Sums, check_task, refuse, renew
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
-from initctl.commit.reserving import reserve, share
+from initctl.commit.reserving import check_space, reserve, set_size, share
 from initctl.commit.staging import NewFile, StagedDirectory, StagedFile
 from initctl.events import Committed, Event
 from initctl.execution.tasks import fill_tasks, strided_tasks
@@ -22,7 +22,7 @@ from initctl.filling.computer import Computer
 from initctl.filling.engines import choose_engines
 from initctl.filling.targets import TargetBlock, targets_by_file
 from initctl.grouping import grouped
-from initctl.layout.ranges import joined, total, uncovered
+from initctl.layout.ranges import ByteRange, joined, total, uncovered
 from initctl.reading import TensorReader
 from initctl.reshaping.renewed_files import RenewedFile, renewed_files
 from initctl.workers import Task, Workers
@@ -38,6 +38,17 @@ if TYPE_CHECKING:
 
     Opened = Callable[[], AbstractContextManager[int]]
     """Gives a descriptor to write to, each time it is called."""
+
+
+class _Output(NamedTuple):
+    """A file that is written: its `content`, of which nothing is kept that the source shares; the bytes that need
+    `space` on the disk; and its checksums, once they are known.
+    """
+
+    content: Content
+    new: NewFile
+    space: Sequence[ByteRange]
+    sums: Sums
 
 
 class Writer:
@@ -80,7 +91,7 @@ class Writer:
         """Write the one file of `draft`. Raises `InputError` if the input is damaged, and what `StagedFile` raises."""
         (content,) = draft.contents.values()
         with StagedFile(place.path) as staged:
-            self._write(draft, [(content._replace(mode=place.mode), staged)])
+            self._write(draft, [(content._replace(mode=place.mode), staged)], place.path)
             self._check_unchanged(draft)
             staged.commit(no_clobber=no_clobber, on_commit=self.committed)
 
@@ -96,7 +107,8 @@ class Writer:
         Raises what `new_file` and `check_before_replacing` raise.
         """
         with StagedDirectory(place.path) as staged:
-            self._write(draft, [(content, staged.file(name)) for name, content in draft.contents.items()])
+            files = [(content, staged.file(name)) for name, content in draft.contents.items()]
+            self._write(draft, files, place.path)
             if without is not None:
                 staged.link_rest(place.path, without=without)
             staged.sync(place.mode, like=self.checkpoint.directory)
@@ -107,36 +119,41 @@ class Writer:
         self.checkpoint.check_unchanged(draft.sources)
         self.plan.check_sources()
 
-    def _write(self, draft: Draft, files: Iterable[tuple[Content, NewFile]]) -> None:
-        """Write new files, and flush them to the disk. Disk space for all of them is reserved first."""
+    def _write(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> None:
+        """Write new `files`, and flush them to the disk. Disk space for all of them is reserved first; messages call
+        them `path` if they do not fit together.
+        """
         self.workers.total += sum(content.nbytes for content in draft.contents.values())
         with TensorReader(self.checkpoint, draft.sources) as reader:
-            outputs = [(self._prepared(content, new, reader), new, Sums()) for content, new in files]
+            outputs = [self._begun(content, new, reader) for content, new in files]
+            check_space(os.path.dirname(path), sum(total(output.space) for output in outputs), path)
             for output in outputs:
-                self._copy_and_fill(*output, reader)
-        self.prepare_and_fill((target, new.opened) for content, new, _ in outputs for target in content.targets)
-        for content, new, sums in outputs:
+                with output.new.opened() as descriptor, storage_errors(output.new.target):
+                    reserve(descriptor, output.space, output.new.target)
+            for output in outputs:
+                self._copy_and_fill(output, reader)
+        self.prepare_and_fill((target, output.new.opened) for output in outputs for target in output.content.targets)
+        for content, new, _, sums in outputs:
             with new.opened() as descriptor, storage_errors(new.target):
                 self.change(partial(renew, sums=sums), descriptor, content.layout.checksums)
                 _write_parts(descriptor, content.layout.closing(descriptor))
                 new.sync(content.mode)
 
-    def _prepared(self, content: Content, new: NewFile, reader: TensorReader) -> Content:
-        """Set the size of `new` and reserve its space. Returns `content` with only the kept ranges that must be copied,
-        because the source could not share them.
-        """
+    def _begun(self, content: Content, new: NewFile, reader: TensorReader) -> _Output:
+        """Set the size of `new`, and let it share what is kept with the source, as far as the file system can."""
         size, rest = content.layout.size, content.kept
         with new.opened() as descriptor, storage_errors(new.target):
-            os.ftruncate(descriptor, size)
+            set_size(descriptor, size, new.target)
             if content.source:
                 with reader.opened(content.source.name) as source:
                     rest = share(source, descriptor, content.kept)
-            reserve(descriptor, joined([*uncovered(size, content.kept), *rest]), new.target)
         self.workers.advance(total(content.kept) - total(rest))
-        return content._replace(kept=rest)
+        space = joined([*uncovered(size, content.kept), *rest])
+        return _Output(content._replace(kept=rest), new, space, Sums())
 
-    def _copy_and_fill(self, content: Content, new: NewFile, sums: Sums, reader: TensorReader) -> None:
-        """Write everything that does not depend on a whole tensor, and verify what is copied. `sums` gets checksums."""
+    def _copy_and_fill(self, output: _Output, reader: TensorReader) -> None:
+        """Write everything that does not depend on a whole tensor, and verify what is copied."""
+        content, new, _, sums = output
         with ExitStack() as stack, storage_errors(new.target):
             descriptor = stack.enter_context(new.opened())
             sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}

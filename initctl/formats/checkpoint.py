@@ -45,9 +45,10 @@ class Checkpoint(Displayed, Location):
     parameters. If initctl cannot write the format, `read_only` is its name in messages: it can only be converted.
 
     `files` is empty for a model in memory, and for a checkpoint that is yet to be written. If some elements have no
-    value yet, the table is `incomplete`: rules must fill them. `new_config` is the content of `config.json` in the
-    result, if it differs from the one beside the checkpoint; `new_fields` are the values that differ.
-    `values` are the bytes of tensors that no file holds, and `new_files` are further files of the result, both by name.
+    value yet, the table is `incomplete`: rules must fill them. `sized` are the names of tensors that a size was asked
+    for, which they may have already. `new_config` is the content of `config.json` in the result, if it differs from the
+    one beside the checkpoint; `new_fields` are the values that differ. `values` are the bytes of tensors that no file
+    holds, and `new_files` are further files of the result, both by name.
     """
 
     format: str
@@ -66,6 +67,7 @@ class Checkpoint(Displayed, Location):
     beside: tuple[str, ...] = ()
     read_only: str | None = None
     incomplete: bool = False
+    sized: frozenset[str] = frozenset()
     new_config: Mapping[str, Any] | None = None
     new_fields: tuple[Setting, ...] = ()
     values: Mapping[str, bytes] = field(default_factory=dict)
@@ -150,6 +152,12 @@ class Checkpoint(Displayed, Location):
             for alias in tensor.aliases:
                 found.setdefault(alias, tensor)
         return found
+
+    def differs_in_size(self, other: Checkpoint) -> bool:
+        """Whether a tensor of `other` has the same dtype here, but another shape."""
+        here = self.by_name
+        pairs = ((here[name], tensor) for name, tensor in other.by_name.items() if name in here)
+        return any(one.dtype == tensor.dtype and one.shape != tensor.shape for one, tensor in pairs)
 
     @property
     def totals(self) -> Totals:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from initctl.errors import shown
 from initctl.formats.opening import read_small, refusing
 from initctl.formats.strict_json import parse_object
+from initctl.suggestions import nearest
 
 CONFIG = "config.json"
 LONGEST = 10_000_000
 """Bytes."""
+_PROPOSED = 2
 
 
 class Setting(NamedTuple):
@@ -39,6 +42,21 @@ def dotted(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             waiting += [(f"{name}.{key}", inner) for key, inner in reversed(value.items())]
         else:
             yield name, value
+
+
+def holder_of(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The object in `config` that holds the last of `keys`; an empty one if there is none."""
+    found: Any = config
+    for key in keys[:-1]:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def meant_field(key: str, known: Collection[str]) -> str | None:
+    """A question that proposes `known` fields for an unknown dotted `key`: one inside an object, or a similar one."""
+    inner = [name for name in known if name.endswith(f".{key}")][:_PROPOSED]
+    found = inner or nearest(key, known)
+    return f"did you mean {' or '.join(map(shown, found))}?" if found else None
 
 
 def read_config(directory: str) -> Mapping[str, Any] | None:

@@ -6,7 +6,8 @@ import json
 import math
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from initctl.errors import shown
@@ -25,10 +26,29 @@ def parse_object(data: bytes, made: Callable[[dict[str, Any]], Any] | None = Non
         raise Malformed("begins with a byte-order mark")
     checked = _without_surrogates if b"\\ud" in data or b"\\uD" in data else _without_duplicates
     pairs = checked if made is None else lambda found: made(checked(found))
-    try:
+    with _refusing():
         text = data.decode("utf-8")
         del data  # frees its memory, if the caller has no reference to it either
         value = json.loads(text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=_no_constant)
+    if not isinstance(value, dict):
+        raise Malformed("not a JSON object")
+    return value
+
+
+def parse_first(text: str) -> tuple[Any, int]:
+    """The value that `text` begins with, as JSON, and where it ends. Refuses what `parse_object` refuses inside of it;
+    raises `Malformed`.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=_without_surrogates, parse_float=_finite, parse_constant=_no_constant)
+    with _refusing():
+        return decoder.raw_decode(text)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what Python's parser raises into `Malformed`."""
+    try:
+        yield
     except UnicodeDecodeError as error:
         raise Malformed(f"not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -40,9 +60,6 @@ def parse_object(data: bytes, made: Callable[[dict[str, Any]], Any] | None = Non
         raise
     except ValueError:
         raise Malformed("a number has too many digits") from None
-    if not isinstance(value, dict):
-        raise Malformed("not a JSON object")
-    return value
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -26,12 +26,12 @@ class _Blank(NamedTuple):
         return shown(self.tensor.name) + (f"[{self.rows[0]}:{self.rows[1]}]" if self.rows else "")
 
 
-def blank_rows(kept: Iterable[Kept], values: Container[str]) -> Iterator[Problem]:
+def blank_rows(kept: Iterable[Kept], known: Container[str]) -> Iterator[Problem]:
     """A problem if rows that have no value yet are kept: by a `keep` rule, or because no rule decides them.
 
-    `values` has the names of tensors whose values are known, although no file holds them.
+    Tensors whose names are `known` are left out: their values are known, or they have another fault.
     """
-    without = (left for left in kept if left.tensor.name not in values)
+    without = (left for left in kept if left.tensor.name not in known)
     blank = [(left.rule, _Blank(left.tensor, rows)) for left in without for rows in _blank(left)]
     for rule in dict.fromkeys(rule for rule, _ in blank if rule):
         names = listed([str(row) for by, row in blank if by is rule])

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from initctl.tensors import RowRange, TensorSpec
 
 _MORE_ROWS = "a rule keeps the number of rows: --rows 'PATTERN=N' changes it; see initctl help rows"
+_OTHER_SIZE = "change the rule, or the size that is asked for; see initctl help rows"
 
 
 @dataclass(slots=True, eq=False)
 class Coverage:
     """What one rule matches: tensors that it decides, that later rules decide instead (`lost`, to `lost_to`), that a
-    pattern may not touch (`left_alone`), that its condition leaves out, and on which its condition or rows cannot be
-    evaluated (`unfit`).
+    pattern may not touch (`left_alone`), that its condition leaves out, that get no new rows for it (`idle`), and on
+    which its condition or rows cannot be evaluated (`unfit`).
     """
 
     bound: BoundRule
@@ -34,6 +35,7 @@ class Coverage:
     lost_to: list[Rule] = field(default_factory=list)
     left_alone: list[TensorSpec] = field(default_factory=list)
     left_out: list[TensorSpec] = field(default_factory=list)
+    idle: list[TensorSpec] = field(default_factory=list)
     unfit: list[TensorSpec] = field(default_factory=list)
 
     @property
@@ -42,7 +44,7 @@ class Coverage:
 
     @property
     def matched(self) -> list[TensorSpec]:
-        return [*self.decided, *self.lost, *self.left_alone, *self.left_out, *self.unfit]
+        return [*self.decided, *self.lost, *self.left_alone, *self.left_out, *self.idle, *self.unfit]
 
 
 class Claim(NamedTuple):
@@ -73,22 +75,26 @@ def holds(condition: Expression, lookup: Lookup) -> bool:
 
 
 def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
-    """The `rows` of a tensor that a rule selects. Raises `Unfit` if there are no such rows."""
+    """The `rows` of a tensor that a rule selects. Raises `Unfit` if there are no such rows.
+
+    But if a size was asked for, the tensor may have had it already: then `[N:]` may select no rows, from its end on.
+    """
     if not lookup.tensor.shape:
         raise Unfit("it has no dimensions, so it has no rows", needs="ndim >= 1")
-    count = lookup.tensor.shape[0]
+    count, is_sized = lookup.tensor.shape[0], lookup.tensor.name in lookup.around.checkpoint.sized
     first, last = _row(rows.start, lookup), _row(rows.stop, lookup)
+    hint = _OTHER_SIZE if is_sized else _MORE_ROWS
     for expression, row in ((rows.start, first), (rows.stop, last)):
         if expression and row is not None and not -count <= row <= count:
             fault = f"the rule takes rows {_rows_text(first, last)}, but the tensor has {count}{_numbers(count)}"
-            raise Unfit(fault, expression.source, hint=_MORE_ROWS if row > 0 else None)
+            raise Unfit(fault, expression.source, hint=hint if row > 0 else None)
     start, stop, _ = slice(first, last).indices(count)
-    if count and start == count:
+    if start < stop or not count or (start == count and last is None and is_sized):
+        return start, stop
+    if start == count:
         fault = f"it has {count} rows{_numbers(count)}, so {shown(rows.text)} selects none"
-        raise Unfit(fault, rows.start and rows.start.source, hint=_MORE_ROWS)
-    if start >= stop and count:
-        raise Unfit(f"{shown(rows.text)} selects no rows: {start} to {stop}, of {count}")
-    return start, stop
+        raise Unfit(fault, rows.start and rows.start.source, hint=hint)
+    raise Unfit(f"{shown(rows.text)} selects no rows: {start} to {stop}, of {count}")
 
 
 def _numbers(count: int) -> str:

@@ -39,6 +39,13 @@ class Decided(NamedTuple):
         """The tensors that no rule decides, at least in part, by their names."""
         return {kept.tensor.name: kept.tensor for kept in self.kept if kept.rule is None}
 
+    @property
+    def faulty(self) -> set[str]:
+        """The names of tensors that are not only undecided: a rule does not fit, or fills only a tensor tied to it."""
+        unfit = {tensor.name for coverage in self.coverages for tensor in coverage.unfit}
+        filled = {action.tensor.name for action in self.actions}
+        return unfit | {name for action in self.actions for name in action.tensor.tied if name not in filled}
+
 
 class _Verdict(NamedTuple):
     """The decision for a tensor and for all tensors that look the same.
@@ -108,24 +115,37 @@ class _Judge:
         lists: list[list[TensorSpec]] = []
         faults: list[list[TensorSpec]] = []
         for coverage in self.coverages:
-            bound, rule, names = coverage.bound, coverage.rule, coverage.rule.selector.names
+            names = coverage.rule.selector.names
             if not names.matches(tensor.name, self._around.numbers_for(names)):
                 continue
-            lookup = Lookup(rule, tensor, self._around, bound.arrangement)
             try:
-                if rule.where and not holds(rule.where, lookup):
-                    lists.append(coverage.left_out)
-                elif not may_touch(bound, tensor, self._around):
-                    lists.append(coverage.left_alone)
-                else:
-                    rows = rule.selector.rows
-                    claims.append(Claim(rows_of(rows, lookup) if rows else tensor.all_rows, coverage, lookup))
+                found = self._claim(coverage, tensor)
             except Unfit as fact:
-                faults += coverage.unfit, self.unfits.tensors_with(rule, fact, str(fact))
+                faults += coverage.unfit, self.unfits.tensors_with(coverage.rule, fact, str(fact))
+                continue
+            if isinstance(found, Claim):
+                claims.append(found)
+            else:
+                lists.append(found)
         segments = _segments(tensor, claims)
         lists += _noting(tensor, claims, segments)
         actions, kept = self._carried_out(tensor, segments, faults)
         return _Verdict(actions, kept, [*lists, *faults], bool(faults))
+
+    def _claim(self, coverage: Coverage, tensor: TensorSpec) -> Claim | list[TensorSpec]:
+        """The claim of a rule that matches `tensor`, or else the coverage's list that the tensor belongs in. Raises
+        `Unfit`.
+        """
+        bound, rule = coverage.bound, coverage.rule
+        lookup = Lookup(rule, tensor, self._around, bound.arrangement)
+        if rule.where and not holds(rule.where, lookup):
+            return coverage.left_out
+        if not may_touch(bound, tensor, self._around):
+            return coverage.left_alone
+        rows = rows_of(rule.selector.rows, lookup) if rule.selector.rows else tensor.all_rows
+        if rows[0] == rows[1] != 0:
+            return coverage.idle
+        return Claim(rows, coverage, lookup)
 
     def _carried_out(
         self, tensor: TensorSpec, segments: Segments, faults: list[list[TensorSpec]]

@@ -19,12 +19,13 @@ _DIGITS = bytes.maketrans(b"123456789", b"000000000")  # keeps the number of dig
 class Likeness:
     """Everything that `rules` can see of a tensor. Tensors with equal keys are decided alike.
 
-    They see its dtype, its shape and its old shape, whether it can be written, whether patterns may touch it (it need
-    not be named in full, and the model does not compute it), and its name. Digits in a name count only if a rule
-    distinguishes them.
+    They see its dtype, its shape and its old shape, whether a size was asked for, whether it can be written, whether
+    patterns may touch it (it need not be named in full, and the model does not compute it), and its name. Digits in a
+    name count only if a rule distinguishes them.
     """
 
     def __init__(self, rules: Sequence[BoundRule], around: Surroundings) -> None:
+        self._sized = around.checkpoint.sized
         self._exact_name_only = around.exact_name_only
         self._seen_by = [seen for rule in rules if (seen := _seen_by(rule, around))]
 
@@ -34,6 +35,7 @@ class Likeness:
             words,
             tensor.dtype.name,
             tensor.shape,
+            tensor.name in self._sized,
             tensor.old and (tensor.old.shape, bool(tensor.blocks)),
             tensor.unwritable,
             tensor.is_expanded,

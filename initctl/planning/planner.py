@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, UsageError, shown
 from initctl.planning.advice.averages import copies_out_of_step
+from initctl.planning.advice.fields import added_fields, fields_out_of_step
 from initctl.planning.advice.left_alone import left_alone, undecided_weights
+from initctl.planning.advice.left_behind import rows_left_behind
 from initctl.planning.advice.reversed_fans import reversed_fans
-from initctl.planning.advice.sizes import fields_out_of_step, rows_left_behind
 from initctl.planning.advice.surprises import idle_truncations, masks_as_biases, random_averages, split_weights
 from initctl.planning.advice.unfit_presets import FromPreset, Left, idle_preset, partial_preset
-from initctl.planning.advice.unused import hollow_rules, idle_alternatives, unused_rules
+from initctl.planning.advice.unused import hollow_rules, idle_alternatives, idle_rows, unused_rules
 from initctl.planning.blank_rows import blank_rows
 from initctl.planning.chosen_device import with_devices
 from initctl.planning.deciding import Decided, decide
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 WARNINGS: tuple[Callable[[Decided, Surroundings], Iterable[Problem]], ...] = (
     idle_alternatives,
+    idle_rows,
     left_alone,
     masks_as_biases,
     idle_truncations,
@@ -41,6 +43,7 @@ WARNINGS: tuple[Callable[[Decided, Surroundings], Iterable[Problem]], ...] = (
     copies_out_of_step,
     split_weights,
     reversed_fans,
+    added_fields,
     fields_out_of_step,
     rows_left_behind,
 )
@@ -128,7 +131,7 @@ def _findings(decided: Decided, around: Surroundings, preset: FromPreset | None,
     unused = [*unused_rules(decided, around), *hollow_rules(decided, around)]
     undecided = undecided_weights(decided, around) if options.require_all else ()
     table = around.checkpoint
-    blank = blank_rows(decided.kept, table.values) if table.incomplete else ()
+    blank = blank_rows(decided.kept, {*table.values, *decided.faulty}) if table.incomplete else ()
     refused, warned = _preset_findings(decided, around, preset, options) if preset else ([], [])
     warnings = [*warned, *unused, *(problem for advice in WARNINGS for problem in advice(decided, around))]
     return [*(() if options.allow_unused else unused), *undecided, *blank, *refused], warnings

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import FitError, Problem, UsageError, escape, listed, shown
 from initctl.formats.config import CONFIG
+from initctl.formats.file_formats import TORCH, TORCH_LEGACY
+from initctl.formats.state_dicts.ties import with_ties
 from initctl.planning.near_misses import hint_for
 from initctl.planning.quantized_weights import quantized_weights
 from initctl.planning.sharing import alternatives
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     Matched = Sequence[tuple[Resize, Sequence[str]]]
     """Each size, in order, with the names of the tensors that it matches."""
 
+_WITH_STORAGES = (TORCH, f"{TORCH}-sharded", TORCH_LEGACY, f"{TORCH_LEGACY}-sharded")
+"""The formats of files of torch.save."""
+
 
 def with_sizes(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
     """`checkpoint` with the shapes and the configuration that are `asked` for.
@@ -39,6 +45,7 @@ def with_sizes(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
     config = _config(checkpoint) if asked.settings else None
     matched = _matched(checkpoint, asked)
     chosen = _chosen(matched)
+    checkpoint = _with_ties_of_empty(checkpoint, chosen)
     faults = [*_unmatched(checkpoint, matched), *_of_both_kinds(matched)]
     if faults := [*faults, *_unfit(checkpoint, chosen), *_torn(checkpoint, chosen)]:
         raise FitError(*faults)
@@ -48,6 +55,20 @@ def with_sizes(checkpoint: Checkpoint, asked: Reshaping) -> Checkpoint:
         if (size := chosen.get(tensor.name))
     }
     return reshaped(checkpoint, shapes, None if config is None else with_settings(config, asked.settings))
+
+
+def _with_ties_of_empty(checkpoint: Checkpoint, chosen: Choices) -> Checkpoint:
+    """`checkpoint` with the ties of tensors without elements that get another size, and so may get elements.
+
+    torch.save says which of them share a storage. In other formats, they begin at the same byte by chance.
+    """
+    empty = {tensor.name for tensor in checkpoint.tensors if not tensor.numel}
+    if checkpoint.format not in _WITH_STORAGES or empty.isdisjoint(chosen):
+        return checkpoint
+    known = with_ties(checkpoint.tensors, of_empty=True)
+    grown = {name for tensor in known if tensor.name in empty and tensor.name in chosen for name in tensor.tied}
+    pairs = zip(checkpoint.tensors, known, strict=True)
+    return replace(checkpoint, tensors=tuple(new if new.name in grown else old for old, new in pairs))
 
 
 def deciding(checkpoint: Checkpoint, asked: Reshaping) -> Reshaping:
@@ -105,35 +126,33 @@ def _unfit(checkpoint: Checkpoint, chosen: Choices) -> Iterator[Problem]:
     """A problem for each tensor that cannot get its shape."""
     quantized = quantized_weights(checkpoint) if chosen else {}
     for tensor in checkpoint.tensors:
-        if size := chosen.get(tensor.name):
-            fault = _fault(tensor, size)
-            if tensor.name in quantized:
-                fault = "is part of a quantized weight, whose parts must fit together; dequantize the model first"
-            if fault:
-                yield size.problem("rows.unfit", f"tensor {shown(tensor.name)} {list(tensor.shape)}: {fault}")
+        size = chosen.get(tensor.name)
+        if size and (fault := _fault(tensor, size, is_quantized=tensor.name in quantized)):
+            yield size.problem("rows.unfit", f"tensor {shown(tensor.name)} {list(tensor.shape)}: {fault}")
 
 
-def _fault(tensor: TensorSpec, size: Resize) -> str | None:
+def _fault(tensor: TensorSpec, size: Resize, *, is_quantized: bool) -> str | None:
     """Why `tensor` cannot get a new `size`, if it cannot."""
+    if not tensor.shape and size.keeps_rows:
+        return "it has no dimensions, so it has no rows"
+    if not size.changes(tensor.shape):
+        return None
+    if is_quantized:
+        return "is part of a quantized weight, whose parts must fit together; dequantize the model first"
     if tensor.unwritable:
         return tensor.unwritable
     if tensor.dtype.kind in ("packed", "quantized"):
         return f"its dtype is {tensor.dtype.name}, which no rule can fill"
-    if not tensor.shape and size.keeps_rows:
-        return "it has no dimensions, so it has no rows"
-    numel = 1
-    for dim in size.shape_for(tensor.shape):
-        numel *= dim
-    return "is too large" if numel * tensor.dtype.bits // 8 >= LARGEST_SIZE else None
+    is_large = prod(size.shape_for(tensor.shape)) * tensor.dtype.bits // 8 >= LARGEST_SIZE
+    return "is too large" if is_large else None
 
 
 def _torn(checkpoint: Checkpoint, chosen: Choices) -> Iterator[Problem]:
     """A problem for each set of tied tensors that would get different shapes."""
-    tensors = {tensor.name: tensor for tensor in checkpoint.tensors}
-    for names in dict.fromkeys(tensor.tied for tensor in checkpoint.tensors if tensor.tied):
+    for names, shape in dict.fromkeys((tensor.tied, tensor.shape) for tensor in checkpoint.tensors if tensor.tied):
         sizes = {name: chosen[name] for name in names if name in chosen}
-        shapes = {sizes[name].shape_for(tensors[name].shape) if name in sizes else None for name in names}
-        if len(shapes) > 1:
+        changes = {name: size.shape_for(shape) for name, size in sizes.items() if size.changes(shape)}
+        if len({changes.get(name) for name in names}) > 1:
             first = next(iter(sizes.values()))
             some = listed([f"{shown(name)} ({shown(size.text)})" for name, size in sizes.items()])
             fault = f"{listed(list(map(shown, names)))} are one tensor, but get different sizes: {some}"

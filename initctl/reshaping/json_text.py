@@ -40,24 +40,22 @@ def edited(text: str, settings: Iterable[Setting]) -> str:
 
 
 def _edited(text: str, keys: Keys, value: Any, unit: str | None) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """`text` with this `value` of the field that `keys` lead to."""
     at = text.index("{")
-    for depth, key in enumerate(keys, start=1):
-        members = list(_members(text, at))
-        found = next((member for member in members if member.key == key), None)
-        if found and depth < len(keys):
-            at = found.start
-            continue
-        new = _written(value, unit, depth, is_ascii=text.isascii())
-        if found:
-            return text[: found.start] + new + text[found.stop :]
-        break
+    *above, last = keys
+    for key in above:
+        at = next(member.start for member in _members(text, at) if member.key == key)
+    members = list(_members(text, at))
+    new = _written(value, unit, len(keys), is_ascii=text.isascii())
+    if found := next((member for member in members if member.key == last), None):
+        return text[: found.start] + new + text[found.stop :]
     if not members:
-        whole = _written({key: value}, unit, len(keys) - 1, is_ascii=text.isascii())
+        whole = _written({last: value}, unit, len(above), is_ascii=text.isascii())
         return text[:at] + whole + text[text.index("}", at) + 1 :]
-    last = members[-1]
-    lead, colon = text[last.before : last.key_start], text[last.key_stop : last.start]
-    added = f",{lead}{json.dumps(key, ensure_ascii=text.isascii())}{colon}{new}"
-    return text[: last.stop] + added + text[last.stop :]
+    before = members[-1]
+    lead, colon = text[before.before : before.key_start], text[before.key_stop : before.start]
+    added = f",{lead}{json.dumps(last, ensure_ascii=text.isascii())}{colon}{new}"
+    return text[: before.stop] + added + text[before.stop :]
 
 
 def _members(text: str, at: int) -> Iterator[_Member]:

@@ -8,14 +8,14 @@ from copy import deepcopy
 from typing import Any
 
 from initctl.errors import Problem, UsageError, shown
-from initctl.formats.config import Setting
+from initctl.formats.config import CONFIG, Setting
 
 Keys = tuple[str, ...]
 """The keys that lead to a field."""
 _MOST_LABELS = 1_000_000
 LABELS, NAMES, NUMBERS = "num_labels", "id2label", "label2id"
 """Fields of transformers: the number of labels, the name of each by its number, and its number by its name."""
-_CODE = "usage.set_config"
+CODE = "usage.set_config"
 _WRITE = "write KEY=VALUE, such as num_labels=5"
 
 
@@ -25,43 +25,55 @@ def settings_of(given: Mapping[str, object]) -> tuple[Setting, ...]:
 
 
 def setting(keys: Keys, value: object) -> Setting:
-    """Raises `UsageError` if the key is empty, or if JSON cannot hold the value."""
+    """A new `value` of the field that `keys` lead to. Raises `UsageError` if a key is empty, or if JSON cannot hold the
+    value.
+    """
     if not all(keys):
-        raise UsageError(Problem(_CODE, f"set-config: {shown('.'.join(keys))} is not the key of a field", _WRITE))
+        raise UsageError(Problem(CODE, f"set-config: {shown('.'.join(keys))} is not the key of a field", _WRITE))
     try:
         text = json.dumps([*keys, value], allow_nan=False, ensure_ascii=False)
         text.encode()  # half a surrogate pair is not valid text
         return Setting(keys, json.loads(text)[-1])
+    except RecursionError:
+        raise UsageError(Problem(CODE, f"set-config: {shown('.'.join(keys))}: is nested too deeply")) from None
     except (TypeError, ValueError) as error:
         fault = f"set-config: {shown('.'.join(keys))}: {shown(value)} cannot be written as JSON: {shown(error)}"
-        raise UsageError(Problem(_CODE, fault)) from None
+        raise UsageError(Problem(CODE, fault)) from None
 
 
-def with_settings(config: Mapping[str, Any], settings: Iterable[Setting], *, follow: bool = True) -> dict[str, Any]:
+def with_settings(
+    config: Mapping[str, Any], settings: Iterable[Setting], *, code: str = CODE, follow: bool = True
+) -> dict[str, Any]:
     """`config` with new values. If the number of labels is among them, their names `follow`, unless they are given too.
 
-    Raises `UsageError` if a key leads through a field that is not an object.
+    Raises `UsageError`, with this `code`, if a key leads through a field that is not an object.
     """
     settings = tuple(settings)
     found: dict[str, Any] = deepcopy(dict(config))
     for keys, value in settings:
-        _inner(found, keys)[keys[-1]] = value
+        _holder(found, keys, code)[keys[-1]] = value
     for keys, value in settings if follow else ():
         if keys[-1] == LABELS and type(value) is int and value > 0:
-            parent = _inner(found, keys)
-            given = {other.keys[len(keys) - 1] for other in settings if other.keys[: len(keys) - 1] == keys[:-1]}
-            parent.update(names_of_labels(parent, value, given))
+            holder = _holder(found, keys, code)
+            holder.update(names_of_labels(holder, value, fields_beside(keys, settings)))
     return found
 
 
-def _inner(config: dict[str, Any], keys: Keys) -> dict[str, Any]:
-    """The object that holds the last of `keys`."""
+def fields_beside(keys: Keys, settings: Iterable[Setting]) -> set[str]:
+    """The names of the fields that `settings` change, wholly or inside, in the object that holds the last of `keys`."""
+    *above, _ = keys
+    depth = len(above)
+    return {other.keys[depth] for other in settings if len(other.keys) > depth and [*other.keys[:depth]] == above}
+
+
+def _holder(config: dict[str, Any], keys: Keys, code: str) -> dict[str, Any]:
+    """The object in `config` that holds the last of `keys`. Those that are missing are added."""
     found = config
     for depth, key in enumerate(keys[:-1], start=1):
         found = found.setdefault(key, {})
         if not isinstance(found, dict):
-            fault = f"set-config: {shown('.'.join(keys))}: {shown('.'.join(keys[:depth]))} has no fields"
-            raise UsageError(Problem(_CODE, fault))
+            field, part = shown(".".join(keys)), shown(".".join(keys[:depth]))
+            raise UsageError(Problem(code, f"{CONFIG}: {part} has no fields, so {field} cannot be set"))
     return found
 
 

@@ -58,6 +58,10 @@ class Resize:
         rows = self.size if isinstance(self.size, int) else -(-shape[0] // self.size.multiple) * self.size.multiple
         return (rows, *shape[1:])
 
+    def changes(self, shape: Shape) -> bool:
+        """Whether it changes a tensor of `shape`. Dims always do: they take its values away."""
+        return not self.keeps_rows or (bool(shape) and self.shape_for(shape) != shape)
+
     @property
     def called(self) -> str:
         """Its name in messages, with its place."""

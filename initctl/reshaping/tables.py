@@ -34,7 +34,14 @@ def reshaped(checkpoint: Checkpoint, shapes: Mapping[str, NewShape], config: Map
     is_incomplete = any(TensorPart(tensor).blank_rows for tensor in tensors if tensor.old)
     fields = () if config is None else tuple(changed_fields(checkpoint.config() or {}, config))
     new = config if fields else checkpoint.new_config
-    return replace(checkpoint, tensors=tensors, incomplete=is_incomplete, new_config=new, new_fields=fields)
+    return replace(
+        checkpoint,
+        tensors=tensors,
+        incomplete=is_incomplete,
+        sized=frozenset(shapes),
+        new_config=new,
+        new_fields=fields,
+    )
 
 
 def _reshaped(tensor: TensorSpec, new: NewShape) -> TensorSpec:

@@ -19,6 +19,7 @@ _EXPLAINED = {
     ),
     "patterns": ("pattern.", "rule.alternative", "rule.glob", "rule.regex"),
     "rows": (
+        "config.field",
         "config.labels",
         "config.sizes",
         "output.config",

@@ -55,6 +55,31 @@ def test_without_the_original_the_same_options_hold(written: tuple[Path, Path], 
     assert initctl.verify(files[1], **IN_FILE)
 
 
+HINT = "give the --rows and --dims that apply had"
+
+
+def test_without_the_options_the_report_asks_for_them(written: tuple[Path, Path], files: tuple[Path, Path]):
+    for pair in (written, files):
+        found = initctl.verify(*pair, rules=["layers.1.*=ones"])
+        assert f"sizes differ: {HINT}" in str(found)
+    found = initctl.verify(*files, **IN_FILE | {"rows": {"embed.weight": 51, "layers.0.bias": 4}})
+    assert f"sizes differ: {HINT}" in str(found)
+    found = initctl.verify(*files, **IN_FILE | {"rules": [*IN_FILE["rules"][:2], "layers.1.*=zeros"]})
+    assert not found
+    assert "sizes differ" not in str(found)
+
+
+def test_a_rule_for_new_rows_that_the_original_does_not_have_asks_for_the_options(files: tuple[Path, Path]):
+    original, result = files
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.verify(original, result, rules=["embed.weight[50:]=normal"])
+    (problem,) = raised.value.problems
+    assert problem.hint == f"the rules fit {result}, which has other sizes; {HINT}; see initctl help rows"
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.verify(original, result, rules=["embed.weight[60:]=normal"])
+    assert HINT not in str(raised.value)
+
+
 def test_without_the_original_another_config_is_found(written: tuple[Path, Path]):
     found = initctl.verify(written[1], **{**ASKED, "set_config": {"model_type": "other"}})
     assert not found

@@ -42,3 +42,28 @@ def test_a_text_that_is_not_key_and_value_is_refused(text: str, shown: str):
         fields_by_key("set-config", [text])
     (problem,) = raised.value.problems
     assert (problem.code, problem.message) == ("usage.set_config", f"set-config: {shown} is not KEY=VALUE")
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ('{"x": 1, "x": 2}', "the name x appears twice"),
+        ('{"y": [{"x": 1, "x": 2}]}', "the name x appears twice"),
+        (f"{'[' * 100_000}{']' * 100_000}", "nested too deeply"),
+        ('{"x": 1', "Expecting ',' delimiter at line 1, column 8"),
+        ("[gelu]", "Expecting value at line 1, column 2"),
+        ('"x', "Unterminated string starting at line 1, column 1"),
+        ("[1, 2] and more", "more text follows it"),
+        ('{"x": NaN}', "NaN is not JSON"),
+        (' {"x": 1e999}', "a number is too large"),
+        ("9" * 5_000, "a number has too many digits"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_value_that_begins_like_json_and_is_not_valid_is_no_text(value: str, fault: str):
+    with pytest.raises(UsageError) as raised:
+        fields_by_key("set-config", [f"a=1,b={value}"])
+    (problem,) = raised.value.problems
+    assert problem.message == f"set-config: b: is not valid JSON: {fault}"
+    assert problem.hint == """text that begins like JSON needs quotes of its own: KEY='"[text]"'"""
+    assert fields_by_key("set-config", ["""b="[text]",c=Nancy"""]) == {"b": "[text]", "c": "Nancy"}

@@ -40,6 +40,12 @@ def test_several_faults_have_one_such_line_which_names_each_topic_once(net, call
     assert line == done.err.splitlines()[-1] == "see: initctl help rules, initctl help initializers"
 
 
+def test_a_topic_that_the_hint_of_another_fault_names_is_not_named_again(net, call):
+    done = call("plan", "net.safetensors", "--rows", "fc1.bias=600", "-r", "fc2.weight[600:]=ones")
+    assert len(messages(done.err)) == 2
+    assert done.err.count("initctl help rows") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

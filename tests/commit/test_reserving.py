@@ -11,11 +11,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import initctl
 from initctl.commit import copying, reserving
 from initctl.commit.copying import start_writeback
-from initctl.commit.reserving import reserve, share
+from initctl.commit.reserving import check_space, reserve, share
+from initctl.layout.ranges import ByteRange
 from tests.bench.checkpoints import language_model
 from tests.commit.folders import contents, snapshot
 from tests.execution.checkpoints import sharded
@@ -103,7 +106,7 @@ class TestAPatch:
         with path.open("wb") as stream:
             stream.write(header)
             stream.truncate(len(header) + size)  # a hole: it takes no room yet
-        with pytest.raises(initctl.StorageError, match="No space left on device: 16,777,216 bytes are needed"):
+        with pytest.raises(initctl.StorageError, match="16,773,120 bytes are needed, 8,384,512 are free"):
             initctl.apply(path, in_place="patch", rules=["w=normal"])
         assert not any(path.read_bytes()[len(header) :])
 
@@ -113,6 +116,24 @@ def test_a_file_system_that_cannot_share_leaves_all(tmp_path: Path):
     with (tmp_path / "source").open("rb") as source, open("/dev/null", "wb") as nothing:
         ranges = [(0, 5), (7, 2 * MEGABYTE)]
         assert share(source.fileno(), nothing.fileno(), ranges) == ranges
+
+
+@pytest.fixture
+def ext4(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 MB that takes all that is free before it refuses to reserve more."""
+    image, place = tmp_path / "image", tmp_path / "ext4"
+    place.mkdir()
+    if not shutil.which("mkfs.ext4"):
+        pytest.skip("there is no mkfs.ext4")
+    with image.open("wb") as stream:
+        stream.truncate(64 * MEGABYTE)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    if subprocess.run(["mount", "-o", "loop", image, place], check=False, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 @pytest.fixture
@@ -130,12 +151,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", place], check=True)
 
 
+@pytest.fixture
+def descriptor(tmp_path: Path) -> Iterator[int]:
+    """An empty file."""
+    with (tmp_path / "file").open("wb") as stream:
+        yield stream.fileno()
+
+
 class TestTooLittleRoom:
     def test_is_told_before_anything_is_computed(self, small_disk: Path):
         with (small_disk / "file").open("wb") as stream:
-            reserve(stream.fileno(), [(0, MEGABYTE)], "out")
+            reserve(stream.fileno(), [ByteRange(0, MEGABYTE)], "out")
             with pytest.raises(initctl.StorageError) as raised:
-                reserve(stream.fileno(), [(MEGABYTE, 20 * MEGABYTE)], "out")
+                reserve(stream.fileno(), [ByteRange(MEGABYTE, 20 * MEGABYTE)], "out")
         assert str(raised.value) == (
             "out: cannot be written: No space left on device: 19,922,944 bytes are needed, 7,340,032 are free"
         )
@@ -145,27 +173,73 @@ class TestTooLittleRoom:
         with (folder / "weights.bin").open("wb") as stream:  # it goes along, and does not fit
             stream.truncate(9 * MEGABYTE)
         before = snapshot(folder)
-        with pytest.raises(
-            initctl.StorageError, match=r"weights.bin: cannot be written: No space left on device: 9,437,184"
-        ):
+        with pytest.raises(initctl.StorageError) as raised:
             initctl.apply(folder, small_disk / "out", rules=["norm.weight=ones"])
+        assert f"{small_disk / 'out'}: cannot be written: No space left on device: 9,4" in str(raised.value)
+        assert "8,388,608 are free" in str(raised.value)
         assert snapshot(folder) == before
         assert contents(small_disk) == {}
 
+    def test_is_said_at_once_with_what_is_free_although_the_file_system_would_fill_up_first(
+        self, ext4: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(reserving, "_fallocate", lambda: pytest.fail("the disk is being filled"))
+        save_file({"x.weight": torch.zeros(4, 1024)}, ext4 / "in.safetensors")
+        free = shutil.disk_usage(ext4).free
+        with pytest.raises(initctl.StorageError) as raised:
+            initctl.apply(
+                ext4 / "in.safetensors", ext4 / "out.safetensors", rows={"x.weight": 10**6}, rules=["*=zeros"]
+            )
+        assert f"4,096,000,096 bytes are needed, {free:,} are free" in str(raised.value)
+        assert [path.name for path in ext4.glob("*.safetensors")] == ["in.safetensors"]
 
-def test_a_file_system_that_cannot_reserve_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def test_for_a_patch_of_holes_takes_nothing(self, ext4: Path):
+        path, size = ext4 / "model.safetensors", 512 * MEGABYTE
+        header = safetensors_bytes({"w": tensor("F32", [size // 4], [0, size])}, b"")
+        with path.open("wb") as stream:
+            stream.write(header)
+            stream.truncate(len(header) + size)
+        before = path.stat().st_blocks
+        with pytest.raises(initctl.StorageError, match="are free"):
+            initctl.apply(path, in_place="patch", rules=["w=normal"])
+        assert path.stat().st_blocks == before
+
+    def test_for_a_file_that_no_file_system_holds_names_its_size(self, ext4: Path):
+        save_file({"x.weight": torch.zeros(4, 1024)}, ext4 / "in.safetensors")
+        with pytest.raises(initctl.StorageError, match=r"File too large: 4,096,000,000,000,104 bytes are needed$"):
+            initctl.apply(
+                ext4 / "in.safetensors", ext4 / "out.safetensors", rows={"x.weight": 10**12}, rules=["*=zeros"]
+            )
+
+
+def test_a_file_that_is_there_already_is_not_counted_again(small_disk: Path):
+    path, size = small_disk / "model.safetensors", 5 * MEGABYTE
+    path.write_bytes(safetensors_bytes({"w": tensor("F32", [size // 4], [0, size])}, bytes(size)))
+    initctl.apply(path, in_place="patch", rules=["w=ones"])
+    assert path.read_bytes()[-4:] == b"\0\0\x80\x3f"
+
+
+def test_a_file_system_that_does_not_say_what_is_free_may_have_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    nothing = os.statvfs_result([4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255])
+    monkeypatch.setattr(os, "statvfs", lambda _: nothing)
+    check_space(str(tmp_path), 1 << 60, "out")
+
+
+def test_a_file_system_that_cannot_reserve_is_no_error(descriptor: int, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: int) -> int:
         ctypes.set_errno(errno.EOPNOTSUPP)
         return -1
 
     monkeypatch.setattr(reserving, "_fallocate", lambda: refuse)
-    reserve(-1, [(0, 10)], "out")
+    reserve(descriptor, [ByteRange(0, 10)], "out")
     monkeypatch.setattr(reserving, "_fallocate", lambda: None)
-    reserve(-1, [(0, 10)], "out")
+    reserve(descriptor, [ByteRange(0, 10)], "out")
 
 
-@pytest.mark.parametrize("code", [errno.EDQUOT, errno.EFBIG])
-def test_a_quota_or_a_limit_is_told_without_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int):
+@pytest.mark.parametrize("code", [errno.EDQUOT, errno.EFBIG, errno.ENOSPC])
+def test_a_quota_a_limit_and_others_that_write_are_not_blamed_on_what_is_free(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch, code: int
+):
     def refuse(*_: int) -> int:
         ctypes.set_errno(code)
         return -1
@@ -174,10 +248,10 @@ def test_a_quota_or_a_limit_is_told_without_what_is_free(tmp_path: Path, monkeyp
     with pytest.raises(
         initctl.StorageError, match=f"^out: cannot be written: {os.strerror(code)}: 10 bytes are needed$"
     ):
-        reserve(-1, [(0, 10)], "out")
+        reserve(descriptor, [ByteRange(0, 10)], "out")
 
 
-def test_where_nothing_can_be_unshared_room_is_taken_all_the_same(monkeypatch: pytest.MonkeyPatch):
+def test_where_nothing_can_be_unshared_room_is_taken_all_the_same(descriptor: int, monkeypatch: pytest.MonkeyPatch):
     modes = []
 
     def answer(_: int, mode: int, *rest: int) -> int:
@@ -186,11 +260,11 @@ def test_where_nothing_can_be_unshared_room_is_taken_all_the_same(monkeypatch: p
         return -1 if mode else 0
 
     monkeypatch.setattr(reserving, "_fallocate", lambda: answer)
-    reserve(-1, [(0, 10), (20, 30)], "out", unshare=True)
+    reserve(descriptor, [ByteRange(0, 10), ByteRange(20, 30)], "out", unshare=True)
     assert modes == [0x40, 0, 0]
 
 
-def test_an_interrupted_call_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupted_call_is_made_again(descriptor: int, monkeypatch: pytest.MonkeyPatch):
     answers = [errno.EINTR, errno.EINTR, 0]
 
     def answer(*_: int) -> int:
@@ -198,7 +272,7 @@ def test_an_interrupted_call_is_made_again(tmp_path: Path, monkeypatch: pytest.M
         return -1 if answers.pop(0) else 0
 
     monkeypatch.setattr(reserving, "_fallocate", lambda: answer)
-    reserve(-1, [(0, 10)], "out")
+    reserve(descriptor, [ByteRange(0, 10)], "out")
     assert answers == []
 
 

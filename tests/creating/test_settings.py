@@ -10,7 +10,7 @@ import transformers
 from safetensors.torch import load_file
 
 import initctl
-from initctl.architecture.settings import with_settings
+from initctl.architecture.settings import with_fields
 from initctl.errors import InputError, UsageError
 from tests.presets.fresh import quiet
 
@@ -126,7 +126,7 @@ def test_only_lists_of_the_layers_whose_number_is_set_follow_it(part: str, field
     fields = {field: 4, "decoder_layers": 4, **lists}
     config = {part.rstrip("."): fields} if part else fields
     for now in (2, 6):
-        found = with_settings(config, {f"{part}{field}": now}, [f"{part}{field}"], str)
+        found = with_fields(config, {f"{part}{field}": now}, [f"{part}{field}"], str)
         expected: dict[str, Any] = {**fields, field: now}
         if follows and now == 2:
             expected[follows] = ["a"] * 2

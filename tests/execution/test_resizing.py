@@ -360,3 +360,42 @@ def test_a_killed_process_leaves_the_old_checkpoint_and_the_next_one_completes(t
     assert contents(folder) == before
     initctl.apply(folder, in_place=True, rows={"embed.weight": 60}, rules=["*.weight=normal"])
     assert load_file(folder / "model-1.safetensors")["embed.weight"].shape == (60, 8)
+
+
+def empty_ties(path: Path, *, is_legacy: bool = False) -> Path:
+    """A file of torch.save with tied tensors of no rows, and one beside them that is not tied."""
+    weight = torch.zeros(0, 4)
+    tensors = {"emb.weight": weight, "out.weight": weight, "other.weight": torch.zeros(0, 4), "fc": torch.ones(2, 2)}
+    torch.save(tensors, path, _use_new_zipfile_serialization=not is_legacy)
+    return path
+
+
+@pytest.mark.parametrize("is_legacy", [False, True])
+def test_tied_tensors_without_elements_stay_tied_if_they_get_some(tmp_path: Path, is_legacy: bool):
+    source = empty_ties(tmp_path / "in.pt", is_legacy=is_legacy)
+    asked: Any = {"rows": {"*.weight": 3}, "rules": ["*.weight=normal"]}
+    initctl.apply(source, tmp_path / "out.safetensors", **asked)
+    assert initctl.verify(source, tmp_path / "out.safetensors", **asked)
+    assert initctl.inspect(tmp_path / "out.safetensors").by_name.keys() >= {"emb.weight", "out.weight"}
+    assert load_file(tmp_path / "out.safetensors").keys() == {"emb.weight", "other.weight", "fc"}
+
+
+def test_ties_of_tensors_without_elements_count_as_others_do_once_they_get_some(tmp_path: Path):
+    source = empty_ties(tmp_path / "in.pt")
+    out, rules = tmp_path / "out.safetensors", ["emb.weight=normal"]
+    with pytest.raises(initctl.FitError, match=r"emb.weight, out.weight are one tensor, but get different sizes"):
+        initctl.apply(source, out, rows={"emb.weight": 3}, rules=rules)
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.apply(source, out, rows={"{emb,out}.weight": 3}, rules=rules)
+    (problem,) = raised.value.problems
+    assert "emb.weight, out.weight are one tensor, but rules treat them differently" in problem.message
+    assert initctl.apply(source, out, rows={"other.weight": 3}, rules=["other.weight=ones", "emb.weight=ones"])
+
+
+def test_tensors_without_elements_that_begin_at_the_same_byte_of_safetensors_are_not_tied(tmp_path: Path):
+    source = saved(tmp_path / "in.safetensors", {"a": torch.zeros(0, 4), "b": torch.zeros(0, 4)})
+    initctl.apply(source, tmp_path / "out.safetensors", rows={"a": 2, "b": 3}, rules=["*=normal"])
+    assert {name: tensor.shape for name, tensor in load_file(tmp_path / "out.safetensors").items()} == {
+        "a": (2, 4),
+        "b": (3, 4),
+    }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 
 import initctl
@@ -121,10 +122,23 @@ class TestRefused:
     def test_a_size_that_no_file_can_hold(self, model: Path):
         assert "is too large" in refused(model, rows={"lm_head.weight": 2**62}, rules=["lm_head.weight=zeros"])
 
+    def test_tied_tensors_of_different_sizes(self, tmp_path: Path):
+        weight, scale = torch.ones(3, 4), torch.tensor(1.0)
+        torch.save({"a": weight, "b": weight, "s": scale, "t": scale}, tmp_path / "model.pt")
+        said = refused(tmp_path / "model.pt", rows={"a": 5, "[st]": "pad:4"}, rules=["*=zeros"])
+        assert [line.rpartition(": ")[0].partition(": ")[2] for line in said.splitlines()] == [
+            "tensor s []",
+            "tensor t []",
+            "a, b are one tensor, but get different sizes",
+        ]
+        assert shapes(quietly(tmp_path / "model.pt", rows={"a": 3}, rules=["{a,b}=ones"])) == {}
+        assert "s, t are one tensor" in refused(tmp_path / "model.pt", dims={"s": [2]}, rules=["*=zeros"])
+
     def test_a_quantized_weight(self, tmp_path: Path):
         tensors = {"q.weight": torch.ones(4, 4).to(torch.float8_e4m3fn), "q.weight_scale": torch.ones(4)}
         save_file(tensors, tmp_path / "model.safetensors")
         assert "is part of a quantized weight" in refused(tmp_path, rows={"q.weight": 6}, rules=["q.weight=zeros"])
+        assert shapes(quietly(tmp_path, rows={"q.*": "pad:4"})) == {}
 
     def test_a_config_that_is_not_there(self, model: Path):
         assert "config.json: is missing" in refused(model, set_config={"num_labels": 5})
@@ -160,6 +174,69 @@ class TestRefused:
         )
         rules = ["lm_head.weight[6:]=copy:from=classifier.weight,row=1", "model.embed_tokens.weight[6:]=zeros"]
         assert quietly(model, **asked, rules=rules)
+
+
+class TestARuleForNewRows:
+    """Recipes are used again, also for a checkpoint that has the rows already."""
+
+    RULE = "{lm_head,model.embed_tokens}.weight[6:]=zeros"
+
+    def asked(self, size: int | str) -> dict[str, Any]:
+        return {"rows": {"{lm_head,model.embed_tokens}.weight": size}, "rules": [self.RULE]}
+
+    @pytest.mark.parametrize("size", [6, "pad:6", "pad:3"])
+    def test_has_nothing_to_do_if_there_are_none(self, model: Path, size: int | str):
+        plan = quietly(model, **self.asked(size))
+        assert plan.actions == ()
+        assert [str(problem) for problem in plan.warnings] == [
+            f"rule 1 ({self.RULE}): selects no rows of lm_head.weight (6 rows), model.embed_tokens.weight (6 rows)"
+        ]
+        again = model / "again.toml"
+        again.write_text(plan.recipe())
+        assert quietly(model, recipes=[again]).actions == ()
+
+    def test_decides_them_in_the_tensors_that_get_some(self, model: Path):
+        asked = self.asked("pad:4")
+        assert [action.rows for action in quietly(model, **asked).actions] == [(6, 8), (6, 8)]
+        asked["rows"] = {"lm_head.weight": 6, "model.embed_tokens.weight": 8}
+        plan = quietly(model, **asked)
+        assert [(action.tensor.name, action.rows) for action in plan.actions] == [("model.embed_tokens.weight", (6, 8))]
+        assert "selects no rows of lm_head.weight (6 rows)" in str(plan.warnings[0])
+
+    @pytest.mark.parametrize("bounds", ["[6:8]", "[7:]", "[6:6]"])
+    def test_is_still_refused_if_it_names_rows_that_are_not_there(self, model: Path, bounds: str):
+        asked = self.asked("pad:6") | {"rules": [self.RULE.replace("[6:]", bounds)]}
+        assert "see initctl help rows" in (said := refused(model, **asked))
+        assert "changes it" not in said
+
+    def test_is_refused_for_a_tensor_of_no_other_size(self, model: Path):
+        assert "so [3:] selects none" in refused(model, rows={"lm_head.*": 6}, rules=["classifier.weight[3:]=zeros"])
+
+
+class TestOneFault:
+    """A fault is reported once, although several checks see it."""
+
+    def test_of_a_rule_whose_rows_are_not_there_hides_that_new_rows_are_not_filled(self, model: Path):
+        said = refused(model, rows={"classifier.weight": 5}, rules=["classifier.weight[7:]=zeros"], require_all=True)
+        unfit, undecided = sorted(said.splitlines(), reverse=True)
+        assert "the rule takes rows from 7 on, but the tensor has 5" in unfit
+        assert "classifier.weight" not in undecided
+
+    def test_of_a_tie_that_is_filled_in_part_hides_that_the_other_name_is_undecided(self, tmp_path: Path):
+        weight = torch.ones(3, 4)
+        torch.save({"a": weight, "b": weight}, tmp_path / "model.pt")
+        for asked in ({}, {"require_all": True}):
+            said = refused(tmp_path / "model.pt", rows={"[ab]": 5}, rules=["a=zeros"], **asked)
+            assert said.startswith("a, b are one tensor, but rules treat them differently")
+            assert "\n" not in said
+        said = refused(tmp_path / "model.pt", rows={"[ab]": 5}, rules=["[ab][3:]=zeros"], require_all=True)
+        assert said.startswith("no rule decides a (float32), b (float32)")
+
+    def test_of_new_rows_without_a_value_hides_that_no_rule_decides_the_tensor(self, model: Path):
+        rules = ["{model,lm_head}.*=keep", "classifier.weight=zeros"]
+        said = refused(model, rows={"classifier.*": 5}, rules=[*rules, "scale=keep"], require_all=True)
+        assert said.startswith("no rule fills classifier.bias[3:5]")
+        assert "\n" not in said
 
 
 def test_old_values_may_be_used_in_rows_that_have_them(model: Path):
@@ -204,6 +281,95 @@ class TestWarnings:
         (found,) = warned(model, {"num_labels": 3}, set_config={"num_labels": 4}, **asked)
         assert "num_labels says 4, but the new number of rows is 5" in found
 
+    def test_not_of_labels_if_the_tensor_is_not_a_head(self, tmp_path: Path):
+        tensors = {"bert.embeddings.token_type_embeddings.weight": torch.ones(2, 4), "norm.weight": torch.ones(2)}
+        save_file(tensors, tmp_path / "model.safetensors")
+        kind = {"architectures": ["BertForSequenceClassification"]}
+        asked: Any = {"rows": {"*": 3}, "rules": ["*=zeros"]}
+        assert warned(tmp_path, {"type_vocab_size": 2, **kind}, set_config={"type_vocab_size": 3}, **asked) == []
+        (found,) = warned(tmp_path, {"type_vocab_size": 2, "vocab_size": 2, "num_labels": 2, **kind}, **asked)
+        assert found == (
+            "config.json: type_vocab_size says 2, but the new number of rows is 3: "
+            "bert.embeddings.token_type_embeddings.weight; add --set-config 'type_vocab_size=3'"
+        )
+
+    def test_of_a_number_of_rows_that_is_set_while_no_tensor_follows(self, model: Path):
+        (found,) = warned(model, {"vocab_size": 6}, set_config={"vocab_size": 8})
+        assert found == (
+            "config.json: vocab_size says 8, but lm_head.weight, model.embed_tokens.weight keep 6 rows; "
+            "add --rows '{lm_head,model.embed_tokens}.weight=8'"
+        )
+        (found,) = warned(model, {"id2label": LABELS, "vocab_size": 6}, set_config={"num_labels": 2})
+        assert found.endswith("classifier.weight keep 3 rows; add --rows 'classifier.{bias,weight}=2'")
+        assert warned(model, {"vocab_size": 4}, set_config={"vocab_size": 5}, rows={"model.layers.*": 3}) == []
+
+    def test_not_of_a_number_of_rows_that_is_set_to_what_the_tensors_have(self, model: Path):
+        for config in ({"vocab_size": 7}, {"vocab_size": 6}, {"text_config": {"vocab_size": 5}}):
+            changes = {"text_config.vocab_size" if "text_config" in config else "vocab_size": 6}
+            assert warned(model, config, set_config=changes) == []
+        asked: Any = {"rows": {"{*embed_tokens,lm_head}.weight": 8}, "rules": ["{*embed_tokens,lm_head}.weight=ones"]}
+        assert warned(model, {"vocab_size": 6}, set_config={"vocab_size": 8}, **asked) == []
+
+    def test_of_a_width_that_no_tensor_has_any_more(self, model: Path):
+        save_file({name: torch.ones(9, 6) for name in ("up", "gate")}, model / "model.safetensors")
+        changed: Any = {"dims": {"{up,gate}": [9, 8]}, "rules": ["*=zeros"]}
+        (found,) = warned(model, {"hidden_size": 9, "intermediate_size": 6, "x": 6}, **changed)
+        assert found == (
+            "config.json: intermediate_size says 6, but the new size is 8: gate, up; "
+            "add --set-config 'intermediate_size=8'"
+        )
+        (found,) = warned(model, {"intermediate_size": 6}, set_config={"intermediate_size": 7})
+        assert found == (
+            "config.json: intermediate_size says 7, but gate, up keep the size 6; "
+            "give them other shapes with --dims, or leave intermediate_size as it was"
+        )
+        assert warned(model, {"intermediate_size": 6}, set_config={"intermediate_size": 8}, **changed) == []
+
+    def test_not_of_a_width_that_some_tensors_keep_or_only_one_had(self, model: Path):
+        save_file({"up": torch.ones(9, 6), "gate": torch.ones(9, 6), "one": torch.ones(5)}, model / "model.safetensors")
+        config = {"intermediate_size": 6, "hidden_size": 5}
+        for dims in ({"up": [9, 8]}, {"up": [9, 8], "gate": [9, 7]}, {"one": [4]}, {"{up,gate}": [3, 6]}):
+            assert warned(model, config, dims=dims, rules=["*=zeros"]) == []
+
+    def test_of_the_part_of_a_model_that_a_field_is_about(self, model: Path):
+        parts = ("text", "vision", "encoder", "decoder")
+        save_file({f"{p}.{n}": torch.ones(9, 6) for p in parts for n in "ab"}, model / "model.safetensors")
+        config = {"vision_config": {"hidden_size": 6}, "text_config": {"hidden_size": 6}, "encoder_ffn_dim": 6}
+        for key, part in (("vision_config.hidden_size", "vision"), ("encoder_ffn_dim", "encoder")):
+            (found,) = warned(model, config, set_config={key: 7})
+            assert f"{key} says 7, but {part}.a, {part}.b keep the size 6" in found
+        (found,) = warned(model, config, dims={"text.*": [9, 7]}, rules=["*=zeros"])
+        assert "text_config.hidden_size says 6, but the new size is 7: text.a, text.b" in found
+
+    @pytest.mark.parametrize(
+        ("key", "said"),
+        [
+            ("num_label", "; did you mean num_labels?"),
+            ("vocabsize", "; did you mean vocab_size?"),
+            ("hidden_size", "; did you mean text_config.hidden_size?"),
+            ("text_config.hiden_size", "; did you mean text_config.hidden_size?"),
+            ("textconfig.x", "; did you mean text_config?"),
+            ("something.else", ""),
+        ],
+    )
+    def test_of_fields_that_the_configuration_does_not_have(self, model: Path, key: str, said: str):
+        config = {"vocab_size": 9, "text_config": {"hidden_size": 7}}
+        (found,) = warned(model, config, set_config={key: 5})
+        added = "something" if key.startswith("something") else key.removesuffix(".x")
+        assert found == f"config.json: has no field {added}, so it is added{said}"
+
+    @pytest.mark.parametrize(
+        "key", ["num_labels", "text_config.tie_word_embeddings", "id2label.7", "rope_scaling.factor", "vocab_size"]
+    )
+    def test_not_of_fields_that_any_configuration_may_have(self, model: Path, key: str):
+        config = {"vocab_size": 9, "text_config": {}, "id2label": {"0": "a"}, "rope_scaling": {}}
+        assert warned(model, config, set_config={key: 5}) == []
+
+    def test_not_of_the_fields_that_transformers_gives_every_configuration(self, model: Path):
+        common = transformers.PreTrainedConfig().to_dict().keys() - {"_name_or_path", "model_type"}
+        assert common > {"problem_type", "return_dict"}
+        assert warned(model, {}, set_config=dict.fromkeys(common, "x")) == []
+
     def test_of_an_output_layer_or_a_bias_that_keeps_its_rows(self, model: Path):
         (found,) = warned(model, {}, rows={"model.embed_tokens.weight": 5})
         assert "model.embed_tokens.weight gets 5 rows, but lm_head.weight keeps 6" in found
@@ -212,6 +378,21 @@ class TestWarnings:
         assert "classifier.weight gets 2 rows, but classifier.bias keeps 3" in found
         assert warned(model, {}, rows={"model.layers.0.fc.weight": 2}) == []
 
+    @pytest.mark.parametrize(
+        ("name", "field"),
+        [
+            ("transformer.wpe.weight", "n_positions"),
+            ("bert.embeddings.position_embeddings.weight", "max_position_embeddings"),
+            ("model.decoder.embed_positions.weight", "max_target_positions"),
+        ],
+    )
+    def test_of_positions(self, tmp_path: Path, name: str, field: str):
+        save_file({name: torch.ones(6, 4), "transformer.wte.weight": torch.ones(6, 4)}, tmp_path / "model.safetensors")
+        (found,) = warned(tmp_path, {field: 6}, rows={name: 8}, rules=[f"{name}=zeros"])
+        assert found.endswith(f"{field} says 6, but the new number of rows is 8: {name}; add --set-config '{field}=8'")
+        (found,) = warned(tmp_path, {field: 6}, set_config={field: 8})
+        assert found.endswith(f"{field} says 8, but {name} keeps 6 rows; add --rows '{name}=8'")
+
     def test_of_the_bias_of_a_bert_head(self, tmp_path: Path):
         save_file(
             {"bert.embeddings.word_embeddings.weight": torch.ones(6, 4), "cls.predictions.bias": torch.ones(6)},
@@ -219,6 +400,16 @@ class TestWarnings:
         )
         (found,) = warned(tmp_path, {}, rows={"*.word_embeddings.weight": 5})
         assert "but cls.predictions.bias keeps 6" in found
+
+    def test_of_what_several_tensors_leave_behind_is_one(self, tmp_path: Path):
+        weights = ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight")
+        tensors = {name: torch.ones(6, 4) for name in weights} | {"cls.predictions.bias": torch.ones(6)}
+        save_file(tensors, tmp_path / "model.safetensors")
+        (found,) = warned(tmp_path, {}, rows={"*.{word_embeddings,decoder}.weight": 5})
+        assert found == (
+            f"{weights[0]}, {weights[1]} get 5 rows, but cls.predictions.bias keeps 6; if they belong together, write "
+            "--rows '{bert.embeddings.word_embeddings.weight,cls.predictions.decoder.weight,cls.predictions.bias}=5'"
+        )
 
 
 def test_a_recipe_has_sizes_and_settings_and_options_come_after_it(model: Path, tmp_path: Path):

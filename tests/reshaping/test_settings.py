@@ -13,6 +13,11 @@ def test_a_value_that_json_cannot_hold_is_refused():
     for value in (float("nan"), {1, 2}, b"x", "\ud800", {"\ud800": 1}):
         with pytest.raises(UsageError, match="cannot be written as JSON"):
             settings_of({"a": value})
+    deep: object = 1
+    for _ in range(10_000):
+        deep = {"a": deep}
+    with pytest.raises(UsageError, match=r"^set_config: a: is nested too deeply$"):
+        settings_of({"a": deep})
     with pytest.raises(UsageError, match="is not the key of a field"):
         settings_of({"a..b": 1})
 
@@ -42,13 +47,18 @@ def test_names_of_labels_that_are_given_stay():
     assert found["label2id"] == {"x": 0, "y": 1, "z": 2}
 
 
+def test_a_number_of_labels_may_come_with_the_object_that_holds_it():
+    settings = settings_of({"text_config": {"id2label": {"0": "a"}}, "text_config.num_labels": 2})
+    assert with_settings({}, settings)["text_config"]["id2label"] == {"0": "a", "1": "LABEL_1"}
+
+
 def test_without_names_only_the_number_is_set():
     assert with_settings({}, [Setting(("num_labels",), 3)]) == {"num_labels": 3}
 
 
 def test_inner_fields_are_made_and_a_way_through_a_number_is_refused():
     assert after(text_config__vocab_size=3)["text_config"] == {"vocab_size": 3}
-    with pytest.raises(UsageError, match="vocab_size has no fields"):
+    with pytest.raises(UsageError, match=r"vocab_size has no fields, so vocab_size\.x cannot be set"):
         after(vocab_size__x=3)
 
 

@@ -37,9 +37,15 @@ def with_sure_aliases(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
     )
 
 
-def with_ties(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """`tensors`, each with the names that it is tied to: same bytes, same dtype, same order of elements."""
-    places = [(tensor.dtype.name, tensor.blocks) if tensor.numel and tensor.blocks else None for tensor in tensors]
+def with_ties(tensors: Sequence[TensorSpec], *, of_empty: bool = False) -> tuple[TensorSpec, ...]:
+    """`tensors`, each with the names that it is tied to: same bytes, same dtype, same order of elements.
+
+    Tensors without elements are tied to none, unless `of_empty`: then those that begin at the same byte are tied.
+    """
+    places = [
+        (tensor.dtype.name, tensor.blocks) if tensor.blocks and (tensor.numel or of_empty) else None
+        for tensor in tensors
+    ]
     names = grouped((place, tensor.name) for tensor, place in zip(tensors, places, strict=True) if place)
     tied = {place: tuple(sorted(group)) for place, group in names.items() if len(group) > 1}
     if not tied:

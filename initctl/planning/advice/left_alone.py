@@ -55,8 +55,15 @@ def only_left_alone(coverage: Coverage, around: Surroundings) -> Problem:
 
 
 def undecided_weights(decided: Decided, around: Surroundings) -> Iterator[Problem]:
-    """A problem if no rule decides a floating-point tensor, a part of a quantized weight, or some rows of one."""
-    quantized, undecided = around.quantized, decided.undecided
+    """A problem if no rule decides a floating-point tensor, a part of a quantized weight, or some rows of one. Those
+    with another fault are left out.
+    """
+    quantized, faulty = around.quantized, decided.faulty
+    undecided = {
+        kept.tensor.name: kept.tensor
+        for kept in decided.kept
+        if kept.rule is None and kept.tensor.name not in faulty and not (kept.tensor.old and kept.part.blank_rows)
+    }
     if plain := [tensor for name, tensor in undecided.items() if name not in quantized and is_learned(tensor)]:
         message = f"no rule decides {with_kinds(plain)}"
         yield Problem("tensor.undecided", message, "add a rule for each; NAME=keep leaves a tensor unchanged")

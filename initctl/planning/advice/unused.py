@@ -1,4 +1,6 @@
-"""Rules that decide nothing, or only tensors without elements, and alternatives of a pattern that match nothing."""
+"""Rules that decide nothing, or only tensors without elements, or no rows of some tensors; and alternatives of a
+pattern that match nothing.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ NO_MATCH = "matches no tensor"
 
 def unused_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
     for coverage in decided.coverages:
-        if not (coverage.decided or coverage.unfit or coverage.rule.optional):
+        if not (coverage.decided or coverage.idle or coverage.unfit or coverage.rule.optional):
             yield _unused(coverage, around) if coverage.matched else _unmatched(coverage, around)
 
 
@@ -108,6 +110,14 @@ def hollow_rules(decided: Decided, around: Surroundings) -> Iterator[Problem]:
             for problem, fault, filled in faults:
                 yield problem(_UNUSED, f"{fault}: {without_elements(filled)}", where)
             return
+
+
+def idle_rows(decided: Decided, _: Surroundings) -> Iterator[Problem]:
+    """A warning for each rule for new rows, if tensors get none: they have the number that was asked for."""
+    for coverage in decided.coverages:
+        if coverage.idle and not coverage.rule.optional:
+            names = listed([f"{shown(tensor.name)} ({tensor.shape[0]} rows)" for tensor in coverage.idle])
+            yield coverage.rule.problem("rows.none", f"selects no rows of {names}")
 
 
 def idle_alternatives(decided: Decided, around: Surroundings) -> Iterator[Problem]:
