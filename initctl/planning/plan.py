@@ -105,7 +105,7 @@ class Plan(Displayed):
             said.append(f"reset {amount(self.reset_totals)} of an optimizer")
         if self.checkpoint.resized:
             said.append(f"{'resized' if is_done else 'resize'} {count(len(self.checkpoint.resized), 'tensor')}")
-        if settings := self.settings:
+        if settings := sorted(self.settings, key=lambda setting: len(setting.keys)):  # the names of labels last
             said.append(f"set {listed([shown(str(setting)) for setting in settings], at_most=4)}")
         rng = "" if self.rng == PHILOX else f" of {self.rng}"
         return "; ".join([*said, *_root(self.checkpoint), f"seed {self.seed}{rng}", *on_devices(self.actions)])
