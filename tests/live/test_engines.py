@@ -10,18 +10,13 @@ import torch
 from initctl.live.filling import check_fillable, fill
 from initctl.live.table import table_of
 from initctl.stream.engines import Engine
-from initctl.stream.engines.compiled import CompiledEngine
 from tests.live.files import assert_same_bits
 from tests.requests import request as asked
 from tests.stream.engines.conftest import torch_engine
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
-
-
-@pytest.fixture(scope="module")
-def compiled() -> CompiledEngine:
-    return CompiledEngine(threads=2)
+    from initctl.stream.engines.compiled import CompiledEngine
 
 
 def filled(state: dict[str, torch.Tensor], rules: list[str], engine: Engine) -> Plan:
