@@ -1,5 +1,6 @@
 """What every test run has of its own: a cache of compiled code, so that the code under test is compiled; and signals as
 a terminal's processes get them, wherever it is started: what a background job ignores, its children would ignore too.
+No example of hypothesis has a deadline, since other processes may need the processor.
 """
 
 from __future__ import annotations
@@ -8,12 +9,16 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from initctl.stream.engines.compiled import CompiledEngine
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
