@@ -1,19 +1,48 @@
 """What every test run has of its own: a cache of compiled code, so that the code under test is compiled; and signals as
 a terminal's processes get them, wherever it is started: what a background job ignores, its children would ignore too.
+No example of hypothesis has a deadline, since other processes may need the processor. Coverage, which doubles the time,
+is not measured in tests that are marked with `no_cover`: they run thousands of times what other tests run too.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from initctl.stream.engines.compiled import CompiledEngine
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache_of_compiled_code(tmp_path_factory: pytest.TempPathFactory):
+def cache_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that initctl keeps compiled code in, which all processes of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    directory.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+        patch.setenv("XDG_CACHE_HOME", str(directory))
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def compiled(cache_of_the_run: Path) -> CompiledEngine:
+    """The compiled engine. One process of the run compiles it, which takes long; the others wait and load its code."""
+    import fcntl
+
+    from initctl.stream.engines.compiled import CompiledEngine
+
+    with (cache_of_the_run / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return CompiledEngine(threads=2)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -32,17 +32,23 @@ def run(*command, cwd, **variables):
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def custom_net(tmp_path_factory):
+    """What the script of the example's network writes."""
+    folder = tmp_path_factory.mktemp("custom-net")
+    run(sys.executable, EXAMPLES / "custom_net.py", cwd=folder)
+    return folder
+
+
 @pytest.fixture
-def net(tmp_path):
+def net(custom_net, tmp_path):
     """A directory with the checkpoint of the example's network, as its script writes it."""
-    run(sys.executable, EXAMPLES / "custom_net.py", cwd=tmp_path)
-    (tmp_path / "init.safetensors").unlink()
+    shutil.copy(custom_net / "net.safetensors", tmp_path)
     return tmp_path
 
 
-def test_the_two_linear_layers_get_what_their_rules_say(tmp_path):
-    run(sys.executable, EXAMPLES / "custom_net.py", cwd=tmp_path)
-    tensors = load_file(tmp_path / "init.safetensors")
+def test_the_two_linear_layers_get_what_their_rules_say(custom_net):
+    tensors = load_file(custom_net / "init.safetensors")
     assert tensors["fc1.weight"].std() == pytest.approx(0.01, rel=0.05)
     assert tensors["fc2.weight"].std() == pytest.approx((2 / 50) ** 0.5, rel=0.1)
     assert not tensors["fc1.bias"].any()

@@ -47,8 +47,8 @@ class Bench:
                 pass
         return path
 
-    def apply(self, path: Path, rule: str) -> list[str]:
-        return [*INITCTL, "apply", str(path), "-o", str(self.out), "-q", "-r", rule]
+    def apply(self, path: Path, rule: str, out: Path | None = None) -> list[str]:
+        return [*INITCTL, "apply", str(path), "-o", str(out or self.out), "-q", "-r", rule]
 
     def copy(self, path: Path) -> str:
         return f"cp '{path}' '{self.out}' && sync '{self.out}'"

@@ -120,7 +120,7 @@ def _beside_script(operator: Operator) -> Row:
 def verify_and_apply(bench: Bench) -> Result:
     path = bench.checkpoint(bench.size)
     made = bench.folder / "made.safetensors"
-    timed([*bench.apply(path, ALL), "-o", str(made)])
+    timed(bench.apply(path, ALL, made))
     comparison = bench.compared(path, [*INITCTL, "verify", str(made), "-q", "-r", ALL], bench.apply(path, ALL))
     return Result(f"verify every weight of {_size(path)}", "apply of the same", *comparison, 1.0)
 
@@ -138,7 +138,7 @@ def _diff(work: str, limit: float, *, seed: int) -> Row:
         path = bench.checkpoint(bench.size)
         one, same, other = (bench.folder / f"made-{name}.safetensors" for name in ("one", "same", "other"))
         for made, number in ((one, 0), (same, 0), (other, seed)):
-            timed([*bench.apply(path, ALL), "-o", str(made), "--seed", str(number)])
+            timed([*bench.apply(path, ALL, made), "--seed", str(number)])
         status = 1 if seed else 0
         ours = f"{' '.join(INITCTL)} diff '{one}' '{other}' -q; [ $? = {status} ]"
         comparison = compared(ours, ["cmp", str(one), str(same)], runs=bench.runs)
@@ -149,15 +149,15 @@ def _diff(work: str, limit: float, *, seed: int) -> Row:
 
 def _many(work: str, command: str, against: str, script: str, limit: float) -> Row:
     def row(bench: Bench) -> Result:
-        path = many_tensors(bench.folder / "many.safetensors", _MANY)
+        path, made = many_tensors(bench.folder / "many.safetensors", _MANY), bench.folder / "made-many.safetensors"
         ours = {
             "inspect": [*INITCTL, "inspect", str(path), "--json"],
             "plan": [*INITCTL, "plan", str(path), "--json", "-r", ALL],
             "apply": bench.apply(path, ALL),
-            "verify": [*INITCTL, "verify", str(bench.folder / "made-many.safetensors"), "-q", "-r", ALL],
+            "verify": [*INITCTL, "verify", str(made), "-q", "-r", ALL],
         }
         if command == "verify":
-            timed([*ours["apply"], "-o", str(bench.folder / "made-many.safetensors")])
+            timed(bench.apply(path, ALL, made))
         comparison = bench.compared(path, ours[command], [PYTHON, "-c", script, str(path), str(bench.out)])
         return Result(work.format(f"{_MANY:,}"), against, *comparison, limit)
 

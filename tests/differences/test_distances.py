@@ -13,7 +13,6 @@ from hypothesis.extra.numpy import arrays
 
 from initctl.dtypes import BY_NAME, DTYPES, DType
 from initctl.stream.engines import Distance, Engine
-from initctl.stream.engines.compiled import CompiledEngine
 from initctl.stream.engines.distances import distance_of
 from tests.statistics.test_moments import bits_of
 
@@ -25,7 +24,7 @@ UNUSUAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-41, -3e38]
 
 @pytest.fixture(scope="module", params=["reference", "compiled"])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    return Engine() if request.param == "reference" else CompiledEngine()
+    return Engine() if request.param == "reference" else request.getfixturevalue("compiled")
 
 
 def elements(stored: np.ndarray, dtype: DType) -> np.ndarray:

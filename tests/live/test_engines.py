@@ -10,18 +10,13 @@ import torch
 from initctl.live.filling import check_fillable, fill
 from initctl.live.table import table_of
 from initctl.stream.engines import Engine
-from initctl.stream.engines.compiled import CompiledEngine
 from tests.live.files import assert_same_bits
 from tests.requests import request as asked
 from tests.stream.engines.conftest import torch_engine
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
-
-
-@pytest.fixture(scope="module")
-def compiled() -> CompiledEngine:
-    return CompiledEngine(threads=2)
+    from initctl.stream.engines.compiled import CompiledEngine
 
 
 def filled(state: dict[str, torch.Tensor], rules: list[str], engine: Engine) -> Plan:
@@ -36,12 +31,11 @@ def filled(state: dict[str, torch.Tensor], rules: list[str], engine: Engine) -> 
 def tensors(dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Some that are computed alone, and in part, and some that are computed together."""
     generator = torch.Generator().manual_seed(0)
-    shapes = {"large": (3001, 1999), "small.a": (7, 5), "small.b": (3,), "t": (300, 200)}
+    shapes = {"large": (2101, 1999), "small.a": (7, 5), "small.b": (3,), "t": (300, 200)}
     state = {name: torch.randn(shape, generator=generator).to(dtype) for name, shape in shapes.items()}
     return state | {"t": state["t"].t()}
 
 
-@pytest.mark.parametrize("engine", ["compiled", "torch"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(
     "rules",
@@ -54,11 +48,13 @@ def tensors(dtype: torch.dtype) -> dict[str, torch.Tensor]:
     ],
     ids=lambda rules: rules[0],
 )
-def test_an_engine_gives_the_bits_of_the_reference(rules, dtype, engine, compiled: CompiledEngine):
-    expected, state = tensors(dtype), tensors(dtype)
+def test_each_engine_gives_the_bits_of_the_reference(rules, dtype, compiled: CompiledEngine):
+    expected = tensors(dtype)
     filled(expected, rules, Engine())
-    filled(state, rules, compiled if engine == "compiled" else torch_engine("cpu"))
-    assert_same_bits(expected, state)
+    for engine in (compiled, torch_engine("cpu")):
+        state = tensors(dtype)
+        filled(state, rules, engine)
+        assert_same_bits(expected, state)
 
 
 def test_old_numbers_that_are_not_finite_stay_and_the_others_are_scaled_once(compiled: CompiledEngine):

@@ -23,16 +23,19 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initctl.rules import Undefined, highest_numbers, parse_expression, parse_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+pytestmark = pytest.mark.no_cover
 
 ANY_NUMBER = "(?<![0-9])([0-9]+)(?![0-9])"
 """Whole runs of digits."""
@@ -40,22 +43,25 @@ ANY_NUMBER = "(?<![0-9])([0-9]+)(?![0-9])"
 
 @dataclass(frozen=True)
 class Pattern:
-    """A glob: its text, and the alternatives of it without choices, each a regular expression and its number groups."""
+    """A glob: its text, how many alternatives without choices it has, and these, each a regular expression and its
+    number groups. There can be millions, so they are made when they are asked for.
+    """
 
     text: str
-    expanded: tuple[tuple[str, tuple[Any, ...]], ...]
+    count: int
+    expanded: Callable[[], Iterator[tuple[str, tuple[Any, ...]]]]
 
 
 def joined(parts: Sequence[Pattern]) -> Pattern:
-    combined = [
-        ("".join(regex for regex, _ in choice), tuple(number for _, numbers in choice for number in numbers))
-        for choice in product(*(part.expanded for part in parts))
-    ]
-    return Pattern("".join(part.text for part in parts), tuple(combined))
+    def expanded() -> Iterator[tuple[str, tuple[Any, ...]]]:
+        for choice in product(*(part.expanded() for part in parts)):
+            yield "".join(regex for regex, _ in choice), tuple(number for _, numbers in choice for number in numbers)
+
+    return Pattern("".join(part.text for part in parts), math.prod(part.count for part in parts), expanded)
 
 
 def one(text: str, regex: str, *numbers: Any) -> Pattern:
-    return Pattern(text, ((regex, numbers),))
+    return Pattern(text, 1, lambda: iter([(regex, numbers)]))
 
 
 PLAIN = st.sampled_from("ab.0123é_ ")
@@ -88,7 +94,8 @@ def choices(inner: st.SearchStrategy[Pattern]) -> st.SearchStrategy[Pattern]:
     return st.lists(sequence, min_size=2, max_size=3).map(
         lambda options: Pattern(
             f"{{{','.join(option.text for option in options)}}}",
-            tuple(e for option in options for e in option.expanded),
+            sum(option.count for option in options),
+            lambda: chain.from_iterable(option.expanded() for option in options),
         )
     )
 
@@ -105,7 +112,7 @@ def globs(draw: st.DrawFn) -> Pattern:
 def reference_matches(pattern: Pattern, name: str, highest: dict[str, int]) -> set[tuple[tuple[str, int], ...]]:
     """All ways in which captures can be read, empty where the name does not match."""
     found = set()
-    for regex, numbers in pattern.expanded:
+    for regex, numbers in pattern.expanded():
         for match in _ways(regex, numbers, name):
             captures = []
             for group, wanted in enumerate(numbers, start=1):
@@ -149,7 +156,7 @@ NAMES = st.lists(
 @settings(deadline=None, max_examples=500)
 @given(globs(), st.lists(NAMES, min_size=1, max_size=4))
 def test_globs_match_what_the_reference_matches(pattern: Pattern, names: list[str]):
-    if pattern.text.startswith("re:") or pattern.text != pattern.text.strip() or len(pattern.expanded) > 60:
+    if pattern.text.startswith("re:") or pattern.text != pattern.text.strip() or pattern.count > 60:
         return
     rule = parse_rule(f"{pattern.text}=zeros", "rule 1")
     glob = rule.selector.names
@@ -268,6 +275,8 @@ def test_a_rule_is_split_where_the_grammar_says(
     if names.startswith("re:") and names.count("(?P<n>") > 1:
         return
     if rows is None and names.endswith("]") and ":" in names:
+        return
+    if rows is not None and names.endswith(".") and not names.startswith("re:"):  # a bracket between dots is no slice
         return
     slice_text = "" if rows is None else f"[{rows[0] or ''}{rows[1]}:{rows[2] or ''}]"
     arguments = ",".join(

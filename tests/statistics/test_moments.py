@@ -12,7 +12,6 @@ from hypothesis.extra.numpy import arrays
 
 from initctl.dtypes import BY_NAME, DTYPES, DType
 from initctl.stream.engines import Engine, Moments
-from initctl.stream.engines.compiled import CompiledEngine
 from initctl.stream.engines.moments import moments_of
 
 DTYPES_READ = [dtype for dtype in DTYPES if dtype.kind not in ("packed", "quantized")]
@@ -22,7 +21,7 @@ any_dtype = pytest.mark.parametrize("dtype", DTYPES_READ, ids=lambda dtype: dtyp
 
 @pytest.fixture(scope="module", params=["reference", "compiled"])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    return Engine() if request.param == "reference" else CompiledEngine()
+    return Engine() if request.param == "reference" else request.getfixturevalue("compiled")
 
 
 def measured(engine: Engine, numbers: np.ndarray, dtype: DType) -> Moments:

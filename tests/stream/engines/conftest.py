@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from initctl.stream.engines import Engine
-from initctl.stream.engines.compiled import CompiledEngine
 from initctl.stream.engines.device import TorchEngine, orthonormal_on
 from initctl.stream.engines.joined import JoinedEngine
 
@@ -17,11 +16,6 @@ NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no C
 
 def torch_engine(device: str) -> TorchEngine:
     return TorchEngine(device, Engine(partial(orthonormal_on, device=device)))
-
-
-@pytest.fixture(scope="session")
-def compiled() -> CompiledEngine:
-    return CompiledEngine(threads=2)
 
 
 @pytest.fixture(

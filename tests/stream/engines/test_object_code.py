@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -34,6 +35,15 @@ out = np.empty(40, np.uint8)
 CompiledEngine().fill([LawRun(Normal(0, 1), stream_key(0, "w"), 3, 13, BY_NAME["float32"])], out)
 print(out.tobytes().hex(), "numba" in sys.modules, "torch" in sys.modules)
 """
+WITHOUT_LIBC = """
+from initctl.stream.engines import object_code
+
+object_code._FROM_LIBC.clear()
+try:
+    object_code._compiled()
+except object_code.NoCompiler as error:
+    print(error)
+"""
 
 
 def expected() -> str:
@@ -52,48 +62,71 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     object_code._cache_path.cache_clear()
 
 
-def fill_in_a_process() -> tuple[str, bool]:
-    """The bytes that a process of its own computes, and whether it imported Numba."""
-    command = [sys.executable, "-c", FILL]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    values, numba, torch = output.split()
+@pytest.fixture(scope="session")
+def code(compiled: CompiledEngine) -> bytes:
+    """What was compiled for the tests of this run."""
+    return object_code._read(object_code._cache_path())
+
+
+@pytest.fixture
+def compilations(monkeypatch: pytest.MonkeyPatch, code: bytes) -> list[bytes]:
+    """What is compiled from now on. It takes no time, as it was compiled before."""
+    made: list[bytes] = []
+    monkeypatch.setattr(object_code, "_compiled", lambda: made.append(code) or code)
+    return made
+
+
+def in_a_process(script: str) -> list[str]:
+    """The lines that a process of its own writes."""
+    return subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+
+
+def fill_in_a_process(then: str = "") -> tuple[str, bool, list[str]]:
+    """The bytes that a process of its own computes, whether it imported Numba, and the lines that it writes `then`."""
+    line, *others = in_a_process(FILL + then)
+    values, numba, torch = line.split()
     assert torch == "False"
-    return values, numba == "True"
+    return values, numba == "True", others
 
 
-def test_the_first_process_compiles_and_the_next_one_loads_without_numba(cache: Path):
-    assert fill_in_a_process() == (expected(), True)
+def test_the_first_process_compiles_no_call_beyond_the_c_library_and_the_next_one_loads_without_numba(cache: Path):
+    values, numba, (refusal,) = fill_in_a_process(then=WITHOUT_LIBC)
+    assert (values, numba) == (expected(), True)
+    assert re.search(r"functions that are missing: .*sqrtf", refusal)
     (file,) = cache.iterdir()
     assert file.name.startswith("kernels-")
     assert object_code.is_cached()
     before = file.stat()
-    assert fill_in_a_process() == (expected(), False)
+    assert fill_in_a_process() == (expected(), False, [])
     assert file.stat() == before
 
 
 @pytest.mark.parametrize(
     "damage", [lambda code: b"", lambda code: code[:-1], lambda code: code[:99] + b"\0" + code[100:]]
 )
-def test_damaged_code_is_not_loaded_but_made_anew(cache: Path, compiled: CompiledEngine, damage):
-    whole = object_code._compiled()
-    object_code._write(object_code._cache_path(), whole)
+def test_damaged_code_is_not_loaded_but_made_anew(cache: Path, code: bytes, compilations: list[bytes], damage):
+    object_code._write(object_code._cache_path(), code)
     (file,) = cache.iterdir()
     content = file.read_bytes()
     damaged = damage(content)
     file.write_bytes(damaged if damaged != content else content[:99] + b"\1" + content[100:])
     assert not object_code.is_cached()
-    object_code.kernels(lambda _: True)
+    assert set(object_code.kernels(lambda _: True)) == set(object_code.SIGNATURES)
+    assert compilations == [code]
     assert object_code.is_cached()
     assert [entry.name for entry in cache.iterdir()] == [file.name]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
-def test_code_that_somebody_else_has_put_there_is_not_run(cache: Path, compiled: CompiledEngine):
-    object_code._write(object_code._cache_path(), object_code._compiled())
+def test_code_that_somebody_else_has_put_there_is_not_run(cache: Path, code: bytes, compilations: list[bytes]):
+    object_code._write(object_code._cache_path(), code)
     (file,) = cache.iterdir()
     os.chown(file, 12345, 12345)
     assert not object_code.is_cached()
     object_code.kernels(lambda _: True)
+    assert compilations == [code]
     assert file.stat().st_uid == 0
 
 
@@ -123,18 +156,19 @@ class TestCodeThatCannotBeUsed:
         with pytest.raises(object_code.NoCompiler, match="code compiled on this machine cannot be used"):
             object_code.kernels(lambda _: True)
 
-    def test_as_it_computes_other_values(self, cache: Path, monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine):
+    def test_as_it_computes_other_values(self, cache: Path, monkeypatch: pytest.MonkeyPatch, compilations: list[bytes]):
         self.check(monkeypatch)
 
-    def test_as_it_needs_what_is_not_there(
-        self, cache: Path, monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine
-    ):
-        monkeypatch.setattr(object_code, "_FROM_LIBC", set())
+    def test_as_it_needs_what_is_not_there(self, cache: Path, monkeypatch: pytest.MonkeyPatch):
+        def refuse() -> bytes:
+            raise object_code.NoCompiler("the compiled code needs functions that are missing: sqrtf")
+
+        monkeypatch.setattr(object_code, "_compiled", refuse)
         self.check(monkeypatch)
 
 
 def test_the_engine_lets_just_compiled_code_prove_itself(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine
+    cache: Path, monkeypatch: pytest.MonkeyPatch, compilations: list[bytes]
 ):
     proven = []
     monkeypatch.setattr(compiled_module, "gives_reference_bits", lambda engine: proven.append(engine))
@@ -145,14 +179,14 @@ def test_the_engine_lets_just_compiled_code_prove_itself(
 
 @pytest.mark.parametrize("place", ["/proc/nowhere", "/dev/null"])
 def test_where_nothing_can_be_kept_the_code_is_made_each_time(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine, place: str
+    cache: Path, monkeypatch: pytest.MonkeyPatch, code: bytes, compilations: list[bytes], place: str
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", place)
     object_code._cache_path.cache_clear()
-    code = object_code._compiled()
-    monkeypatch.setattr(object_code, "_compiled", lambda: code)
-    assert not object_code.is_cached()
-    assert set(object_code.kernels(lambda _: True)) == set(object_code.SIGNATURES)
+    for times in (1, 2):
+        assert not object_code.is_cached()
+        assert set(object_code.kernels(lambda _: True)) == set(object_code.SIGNATURES)
+        assert compilations == [code] * times
     assert not object_code.is_cached()
 
 
@@ -199,9 +233,3 @@ def test_without_a_compiler_there_is_a_reason(cache: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(object_code.NoCompiler, match=missing):
         object_code.kernels(lambda _: True)
-
-
-def test_code_that_needs_more_than_the_c_library_is_refused(monkeypatch: pytest.MonkeyPatch, compiled: CompiledEngine):
-    monkeypatch.setattr(object_code, "_FROM_LIBC", set())
-    with pytest.raises(object_code.NoCompiler, match=r"functions that are missing: .*sqrtf"):
-        object_code._compiled()
