@@ -8,13 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from initctl.creating.created import Created
-from initctl.execution import execute
+from initctl.creating.from_config import Config
+from initctl.execution import execute, would_replace
 from initctl.execution.output_format import names_directory
 from initctl.recipes.presets import AUTO, has_preset
 from initctl.request import Request
 
 if TYPE_CHECKING:
-    from initctl.creating.options import NewOptions
+    from initctl.creating.sources import Source
+    from initctl.creating.target import Target
     from initctl.creating.template import Template
     from initctl.events import Event
     from initctl.execution import Conversion
@@ -25,37 +27,47 @@ _OF_OPTIMIZERS = "optimizer."
 
 
 def create(
-    options: NewOptions,
+    source: Source,
+    target: Target,
     asked: Mapping[str, Any],
     *,
-    threads: int | None,
-    on_event: Callable[[Plan | Event], None] | None,
+    dry_run: bool = False,
+    threads: int | None = None,
+    on_event: Callable[[Plan | Event], None] | None = None,
 ) -> Created:
-    """Write the checkpoint that `options` describe, filled as `asked`: arguments of `initctl.plan` about rules.
+    """Write the checkpoint whose table `source` gives to `target`, filled as `asked`: arguments of `initctl.plan` about
+    rules. A `dry_run` writes nothing.
 
     Raises what planning and writing raise; `FitError` if some tensor would have no values.
     """
     request = Request.of(asked)
     request.check_without_sizes("a new checkpoint")
-    if options.config is None:
+    if not isinstance(source, Config):
         request.check_rules()
-    template = options.template()
-    conversion = options.conversion(template)
-    plan = _planned(request, template, by_config=options.config is not None)
+    template = source.template()
+    conversion = target.conversion(template)
+    plan = _planned(request, template, by_config=isinstance(source, Config))
     if on_event:
         on_event(plan)
-    if options.dry_run:
-        return Created(plan, options.output, _names(plan, conversion, options.output), dry_run=True)
+    if dry_run:
+        return _rehearsed(plan, target, conversion)
     written = execute(
         plan,
-        options.output,
+        target.path,
         conversion=conversion,
-        overwrite=options.overwrite,
+        overwrite=target.overwrite,
         dropped=template.checkpoint.stale,
         threads=threads,
         on_event=on_event,
     )
     return Created(plan, written.path, written.files, engines=written.engines, replaced=written.replaced)
+
+
+def _rehearsed(plan: Plan, target: Target, conversion: Conversion | None) -> Created:
+    """What would be written. Raises what `execute` raises about the output before it writes."""
+    names = _names(plan, conversion, target.path)
+    replaced = would_replace(plan, target.path, names, conversion=conversion, overwrite=target.overwrite)
+    return Created(plan, target.path, names, replaced=replaced, dry_run=True)
 
 
 def _planned(request: Request, template: Template, *, by_config: bool) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from initctl.creating.template import Template
@@ -25,21 +25,33 @@ _KIND = "model_type"
 """A field that every configuration of a model or of its parts has."""
 
 
-def like_checkpoint(path: str, *, root: str | None, dtype: DType | None) -> Template:
-    """The checkpoint at `path`, in any format that initctl reads. No tensor is read.
+@dataclass(frozen=True, slots=True)
+class Like:
+    """The checkpoint at `path`, in any format that initctl reads, or what is at `root` in it.
 
     With a `dtype`, its floating-point tensors get this dtype, and have no values any more; the `config.json` of a
-    directory says so. Raises as `read_checkpoint` does.
+    directory says so.
     """
-    table = read_checkpoint(path, root=root)
-    if dtype is None:
-        return Template.beside_files(table, has_layout=table.is_safetensors and not table.read_only)
+
+    path: str
+    _: KW_ONLY
+    root: str | None = None
+    dtype: DType | None = None
+
+    def template(self) -> Template:
+        """Its table. No tensor is read. Raises as `read_checkpoint` does."""
+        table = read_checkpoint(self.path, root=self.root)
+        if self.dtype is None:
+            return Template.beside_files(table, has_layout=table.is_safetensors and not table.read_only)
+        return Template.beside_files(_with_dtype(table, self.dtype))
+
+
+def _with_dtype(table: Checkpoint, dtype: DType) -> Checkpoint:
     tensors = (
         replace(tensor, dtype=dtype, blocks=()) if is_learned(tensor) and tensor.dtype.kind == "float" else tensor
         for tensor in table.tensors
     )
-    new = replace(table, tensors=tuple(tensors), incomplete=True, new_files=_new_config(table, dtype.name))
-    return Template.beside_files(new)
+    return replace(table, tensors=tuple(tensors), incomplete=True, new_files=_new_config(table, dtype.name))
 
 
 def _new_config(table: Checkpoint, dtype: str) -> dict[str, bytes]:

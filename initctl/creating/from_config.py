@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from initctl.architecture import Description, model_of
@@ -17,26 +18,45 @@ from initctl.formats.opening import read_small, refusing
 from initctl.formats.strict_json import parse_object
 
 if TYPE_CHECKING:
+    from initctl.architecture import Model
     from initctl.dtypes import DType
 
 _QUANTIZATION = "quantization_config"
 
 
-def from_config(path: str, settings: Mapping[str, Any], *, dtype: DType | None) -> Template:
-    """The model of the `config.json` at `path`, a file or a directory with one, after `settings` of some fields.
-
-    The other files of a directory go along. Raises `InputError` if there is no configuration, or transformers cannot
-    build its model; `UsageError` for an unknown setting; and `StorageError` if transformers is missing.
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The `config.json` at `path`, a file or a directory with one, with other values in `settings`, by dotted keys, and
+    a `dtype`, if it is another one.
     """
-    is_directory = os.path.isdir(path)
-    file = os.path.join(path, CONFIG) if is_directory else path
-    read = _read(file, path)
-    name = dtype.name if dtype else None
-    model = model_of(Description(path=file, config=read, settings=settings, dtype=name))
+
+    path: str
+    _: KW_ONLY
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    dtype: DType | None = None
+
+    def template(self) -> Template:
+        """The tensors of its model. The other files of a directory go along.
+
+        Raises `InputError` if there is no configuration, or transformers cannot build its model; `UsageError` for an
+        unknown setting; and `StorageError` if transformers is missing.
+        """
+        file = os.path.join(self.path, CONFIG) if os.path.isdir(self.path) else self.path
+        read = _read(file, self.path)
+        name = self.dtype.name if self.dtype else None
+        model = model_of(Description(path=file, config=read, settings=self.settings, dtype=name))
+        checkpoint = _checkpoint(self.path, model)
+        given = {**read, **self.settings}
+        warnings = (*_quantized(read, file), *_without_head(given, checkpoint.config() or {}, file))
+        return Template.beside_files(checkpoint)._replace(warnings=warnings)
+
+
+def _checkpoint(path: str, model: Model) -> Checkpoint:
+    """The checkpoint of `model`, whose configuration is at `path`. No file holds it yet."""
     place = os.path.realpath(path)
-    checkpoint = Checkpoint(
+    return Checkpoint(
         path=path,
-        directory=place if is_directory else os.path.dirname(place),
+        directory=place if os.path.isdir(path) else os.path.dirname(place),
         target=place,
         format=SAFETENSORS,
         files=(),
@@ -45,8 +65,6 @@ def from_config(path: str, settings: Mapping[str, Any], *, dtype: DType | None) 
         values=model.values,
         new_files={name: text.encode() for name, text in model.files.items()},
     )
-    warnings = (*_quantized(read, file), *_without_head({**read, **settings}, checkpoint.config() or {}, file))
-    return Template.beside_files(checkpoint)._replace(warnings=warnings)
 
 
 def _read(file: str, path: str) -> Mapping[str, Any]:

@@ -204,13 +204,14 @@ def test_buffers_have_the_values_that_the_model_computes_and_a_rule_may_change_t
 def test_a_buffer_with_random_values_must_be_filled(tmp_path: Path):
     config = transformers.Sam2Config()
     config.architectures = ["Sam2Model"]
-    config.save_pretrained(tmp_path)
+    config.save_pretrained(tmp_path / "config")
     (tmp_path / "r.toml").write_text('[[rule]]\nmatch = "nothing"\ninit = "ones"\n')
     with pytest.raises(FitError) as raised:
-        initctl.new(tmp_path / "new", config=tmp_path, recipes=[tmp_path / "r.toml"], allow_unused=True)
+        initctl.new(tmp_path / "new", config=tmp_path / "config", recipes=[tmp_path / "r.toml"], allow_unused=True)
     (problem,) = raised.value.problems
     assert problem.code == "tensor.blank"
-    created = initctl.new(tmp_path / "new", config=tmp_path, rules=["*=normal:std=0.02"], dry_run=True)
+    options: dict[str, Any] = {"config": tmp_path / "config", "rules": ["*=normal:std=0.02"]}
+    created = initctl.new(tmp_path / "new", **options, dry_run=True)
     assert "shared_image_embedding.positional_embedding" in {action.tensor.name for action in created.plan.actions}
 
 
