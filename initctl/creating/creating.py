@@ -11,7 +11,7 @@ from initctl.creating.created import Created
 from initctl.creating.from_config import Config
 from initctl.execution import execute, would_replace
 from initctl.execution.output_format import names_directory
-from initctl.recipes.presets import AUTO, has_preset
+from initctl.recipes.presets import has_preset
 from initctl.request import Request
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _planned(request: Request, template: Template, *, by_config: bool) -> Plan:
     checkpoint = template.checkpoint
     is_free = by_config and request.preset is None and not request.recipes
     if is_free and (has_preset(checkpoint.config()) or not request.rules):
-        request = request._replace(preset=AUTO, rules=())  # bound again after those of the preset
+        request = request.with_default_preset()
     # A table in which nothing has a value reports by itself what no rule fills.
     strict = replace(request.options, require_all=not checkpoint.incomplete, allow_partial=True)
     made = request._replace(options=strict).plan(checkpoint)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from initctl.architecture import BUILT
 from initctl.creating.template import Template
 from initctl.formats import read_checkpoint
 from initctl.formats.config import CONFIG, LONGEST, Setting
@@ -55,8 +56,11 @@ def _with_dtype(table: Checkpoint, dtype: DType) -> Checkpoint:
 
 
 def _new_config(table: Checkpoint, dtype: str) -> dict[str, bytes]:
-    """The `config.json` of a directory, by its name, if it says another dtype: its text with this one."""
-    settings = list(_dtypes(table.config() or {}, dtype)) if table.is_directory else []
+    """The `config.json` of a directory, by its name, if it says another dtype: its text with this one.
+
+    It stays the same if transformers has no models in `dtype`: it converts the weights when it loads them.
+    """
+    settings = list(_dtypes(table.config() or {}, dtype)) if table.is_directory and dtype in BUILT else []
     if not settings:
         return {}
     return {CONFIG: edited(read_small(os.path.join(table.home, CONFIG), LONGEST).decode(), settings).encode()}

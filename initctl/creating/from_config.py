@@ -7,15 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from initctl.architecture import Description, model_of
+from initctl.architecture import BUILT, Description, model_of
 from initctl.creating.template import Template
 from initctl.errors import InputError, Problem, shown
 from initctl.formats import Checkpoint
-from initctl.formats.config import CONFIG, LONGEST
+from initctl.formats.config import CONFIG, read_config_file
 from initctl.formats.file_formats import SAFETENSORS
 from initctl.formats.mistaken.remote import refuse_missing
-from initctl.formats.opening import read_small, refusing
-from initctl.formats.strict_json import parse_object
 
 if TYPE_CHECKING:
     from initctl.architecture import Model
@@ -43,12 +41,20 @@ class Config:
         """
         file = os.path.join(self.path, CONFIG) if os.path.isdir(self.path) else self.path
         read = _read(file, self.path)
-        name = self.dtype.name if self.dtype else None
-        model = model_of(Description(path=file, config=read, settings=self.settings, dtype=name))
-        checkpoint = _checkpoint(self.path, model)
+        checkpoint = _checkpoint(self.path, self._model(read, file))
         given = {**read, **self.settings}
-        warnings = (*_quantized(read, file), *_without_head(given, checkpoint.config() or {}, file))
+        warnings = (*_quantized(read, file), *_other_class(given, checkpoint.config() or {}, file))
         return Template.beside_files(checkpoint)._replace(warnings=warnings)
+
+    def _model(self, config: Mapping[str, Any], file: str) -> Model:
+        """The model of `config`, which was read from `file`. Raises `InputError` if no tensor has elements."""
+        name = self.dtype.name if self.dtype and self.dtype.name in BUILT else None
+        model = model_of(Description(path=file, config=config, settings=self.settings, dtype=name))
+        if not any(tensor.numel for tensor in model.tensors):
+            zeros = [key for key, value in self.settings.items() if value == 0]
+            hint = f"--set {shown(zeros[0])}=0 makes them empty" if zeros else "a size in it is 0"
+            raise InputError(Problem("config.refused", f"{shown(file)}: no tensor of this model has elements", hint))
+        return model.with_dtype(self.dtype) if self.dtype and not name else model
 
 
 def _checkpoint(path: str, model: Model) -> Checkpoint:
@@ -73,18 +79,20 @@ def _read(file: str, path: str) -> Mapping[str, Any]:
         if os.path.isdir(path):
             hint = "name a directory that has one, or the file itself"
             raise InputError(Problem("config.missing", f"{shown(path)}: has no {CONFIG}", hint))
-    with refusing(file, "config", "is not valid JSON", "mend it, or copy it from the model again"):
-        return parse_object(read_small(file, LONGEST))
+    return read_config_file(file)
 
 
-def _without_head(given: Mapping[str, Any], made: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """A warning if the configuration does not name the class of its model: then the one without a head is made."""
-    if not given.get("architectures"):
-        message = (
-            f"{shown(path)}: names no architectures, so this is the model without a head: {made['architectures'][0]}"
-        )
+def _other_class(given: Mapping[str, Any], made: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    """A warning if the model is of another class than the configuration names, or if it names none."""
+    named, (built,) = given.get("architectures"), made["architectures"]
+    if not named:
+        message = f"{shown(path)}: names no architectures, so this is the model without a head: {built}"
         hint = "--set 'architectures=[\"NAME\"]' chooses another class, such as LlamaForCausalLM"
         yield Problem("config.architectures", message, hint)
+    elif named[0] != built:
+        kind = shown(given["model_type"])
+        message = f"{shown(path)}: architectures names {shown(named[0])}; for {kind}, transformers has {built}"
+        yield Problem("config.architectures", message)
 
 
 def _quantized(config: Mapping[str, Any], path: str) -> Iterator[Problem]:
