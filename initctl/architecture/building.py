@@ -110,7 +110,9 @@ def _check_dtype(dtype: Any, path: str) -> None:  # noqa: ANN401 - of torch, or 
     """Raise `InputError` if transformers builds no model in `dtype`, the one that the configuration names."""
     name = str(dtype).removeprefix("torch.")
     if name in BY_NAME and name not in BUILT:
-        raise refused(path, f"transformers builds no model in dtype {shown(name)}", f"use {', '.join(BUILT)}: --dtype")
+        raise refused(
+            path, f"transformers builds no model in dtype {shown(name)}", f"choose one with --dtype: {', '.join(BUILT)}"
+        )
 
 
 def _specs(state: Mapping[str, Any]) -> Iterator[TensorSpec]:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.creating.created import Created
 from initctl.creating.from_config import Config
+from initctl.errors import FitError, Problem
 from initctl.execution import execute, would_replace
 from initctl.execution.output_format import names_directory
-from initctl.recipes.presets import has_preset
+from initctl.planning.blank_rows import BLANK
+from initctl.recipes.presets import AUTO, preset_of
 from initctl.request import Request
 
 if TYPE_CHECKING:
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from initctl.creating.template import Template
     from initctl.events import Event
     from initctl.execution import Conversion
+    from initctl.formats import Checkpoint
     from initctl.planning import Plan
 
+_UNFILLED = "new.unfilled"
 _OF_OPTIMIZERS = "optimizer."
 """The beginning of codes of warnings about optimizers. A new checkpoint goes without them."""
 
@@ -76,13 +80,26 @@ def _planned(request: Request, template: Template, *, by_config: bool) -> Plan:
     """
     checkpoint = template.checkpoint
     is_free = by_config and request.preset is None and not request.recipes
-    if is_free and (has_preset(checkpoint.config()) or not request.rules):
+    if is_free and (preset_of(checkpoint.config()) or not request.rules):
         request = request.with_default_preset()
     # A table in which nothing has a value reports by itself what no rule fills.
     strict = replace(request.options, require_all=not checkpoint.incomplete, allow_partial=True)
-    made = request._replace(options=strict).plan(checkpoint)
+    try:
+        made = request._replace(options=strict).plan(checkpoint)
+    except FitError as error:
+        raise FitError(*(_unfilled(problem, request, checkpoint) for problem in error.problems)) from None
     warnings = (warning for warning in made.warnings if not warning.code.startswith(_OF_OPTIMIZERS))
     return replace(made, warnings=(*template.warnings, *warnings))
+
+
+def _unfilled(problem: Problem, request: Request, checkpoint: Checkpoint) -> Problem:
+    """`problem`, or, if it is that no rule fills some tensors, one that proposes the preset of the configuration."""
+    if problem.code != BLANK:
+        return problem
+    fitting = preset_of(checkpoint.config())
+    if fitting and not request.is_default and request.preset not in (AUTO, fitting.name):
+        problem = problem._replace(hint=f"use -p auto (preset {fitting.name}), or {problem.hint}")
+    return problem._replace(code=_UNFILLED)
 
 
 def _names(plan: Plan, conversion: Conversion | None, output: str) -> tuple[str, ...]:

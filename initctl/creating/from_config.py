@@ -75,7 +75,7 @@ def _checkpoint(path: str, model: Model) -> Checkpoint:
 
 def _read(file: str, path: str) -> Mapping[str, Any]:
     if not os.path.lexists(file):
-        refuse_missing(path)
+        refuse_missing(path, CONFIG)
         if os.path.isdir(path):
             hint = "name a directory that has one, or the file itself"
             raise InputError(Problem("config.missing", f"{shown(path)}: has no {CONFIG}", hint))

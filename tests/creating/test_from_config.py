@@ -231,7 +231,11 @@ def test_a_model_of_the_text_alone_takes_the_text_part_of_its_configuration(tmp_
             "not a model of transformers for llama",
             'architectures=["LlamaForCausalLM"]',
         ),
-        ({"model_type": "llama", "dtype": "float8_e5m2", **SMALL}, "no model in dtype float8_e5m2", "use float16, "),
+        (
+            {"model_type": "llama", "dtype": "float8_e5m2", **SMALL},
+            "no model in dtype float8_e5m2",
+            "with --dtype: float16, ",
+        ),
         ({"model_type": "bert", "num_labels": 10**9}, "num_labels is 1000000000: more than 1,000,000", ""),
         ({"model_type": "clip", "text_config": {"num_labels": 10**9}}, "num_labels is 1000000000", ""),
     ],
@@ -283,7 +287,12 @@ def test_a_parameter_that_no_rule_fills_is_named(tmp_path: Path):
     config = config_of(CHOSEN["LlamaForCausalLM"], tmp_path)
     with pytest.raises(FitError, match=r"no rule fills model\.embed_tokens\.weight") as raised:
         initctl.new(tmp_path / "new", config=config, recipes=[tmp_path / "one.toml"])
-    assert [problem.code for problem in raised.value.problems] == ["tensor.blank"]
+    (problem,) = raised.value.problems
+    assert problem.code == "new.unfilled"
+    assert problem.hint == "use -p auto (preset llama), or add a rule that fills them"
+    with pytest.raises(FitError, match=r"use preset='auto' \(preset llama\), or add"):
+        initctl.new(tmp_path / "new", config=config, preset="gpt2", allow_unused=True)
+    initctl.new(tmp_path / "new", config=config, preset="auto", recipes=[tmp_path / "one.toml"])
 
 
 def test_buffers_have_the_values_that_the_model_computes_and_a_rule_may_change_them(tmp_path: Path):
@@ -320,7 +329,7 @@ def test_a_buffer_with_random_values_must_be_filled(tmp_path: Path):
     with pytest.raises(FitError) as raised:
         initctl.new(tmp_path / "new", config=tmp_path / "config", recipes=[tmp_path / "r.toml"], allow_unused=True)
     (problem,) = raised.value.problems
-    assert problem.code == "tensor.blank"
+    assert problem.code == "new.unfilled"
     options: dict[str, Any] = {"config": tmp_path / "config", "rules": ["*=normal:std=0.02"]}
     created = initctl.new(tmp_path / "new", **options, dry_run=True)
     assert "shared_image_embedding.positional_embedding" in {action.tensor.name for action in created.plan.actions}
@@ -372,7 +381,7 @@ def test_nothing_is_asked_of_a_network(tmp_path: Path, monkeypatch: pytest.Monke
         ({"hidden_size": -8}, "cannot build this model", None),
         ({"vocab_size": 2**62}, "cannot build this model", None),
         ({"dtype": "float99"}, "cannot build this model", None),
-        ({"dtype": "int8"}, "transformers builds no model in dtype int8", "use float16, bfloat16"),
+        ({"dtype": "int8"}, "transformers builds no model in dtype int8", "with `dtype`: float16, bfloat16"),
         ({"rope_parameters": "none"}, "cannot build this model", None),
     ],
 )
@@ -439,8 +448,12 @@ def test_a_missing_config_json_says_what_to_name(tmp_path: Path, monkeypatch: py
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty: has no config\.json; name a directory that has one"):
         initctl.new("new", config="empty")
-    with pytest.raises(InputError, match="run hf download meta/llama first"):
+    with pytest.raises(InputError, match=r"run hf download meta/llama config\.json first"):
         initctl.new("new", config="meta/llama")
+    with pytest.raises(InputError, match=r"hf download meta/llama config\.json$"):
+        initctl.new("new", config="https://huggingface.co/meta/llama")
+    with pytest.raises(InputError, match="run hf download meta/llama first"):
+        initctl.new("new", like="meta/llama", rules=["*=ones"])
     with pytest.raises(InputError, match=r"c\.json: no such file"):
         initctl.new("new", config="c.json")
 
