@@ -9,6 +9,7 @@ model_class.py  the class of its model
 refusing.py  a configuration that is refused
 buffers.py   what such a model computes itself, and does not learn
 settings.py  other values for fields of the configuration
+layers.py    what follows from another number of layers
 """
 
 from initctl.architecture.apart import model_of

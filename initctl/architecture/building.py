@@ -13,6 +13,7 @@ from typing import Any
 
 from initctl.architecture.buffers import compute_buffers, content
 from initctl.architecture.kinds import Kind
+from initctl.architecture.layers import with_layers
 from initctl.architecture.model import BUILT, Description, Model
 from initctl.architecture.model_class import choose
 from initctl.architecture.refusing import refused, refusing
@@ -39,7 +40,10 @@ def build(description: Description) -> Model:
     path, config, settings = description.path, description.config, description.settings
     with _quiet_and_offline():
         kind = Kind.of(config, path)
-        fields = with_fields(config, settings, kind.known(config), kind.canonical) if settings else config
+        fields = config
+        if settings:
+            set_ = with_fields(config, settings, kind.known(config), kind.canonical)
+            fields = with_layers(set_, config, settings, kind)
         _check_labels(fields, path)
         with refusing(path, _OTHERS if settings else None):
             return _built(kind.config_class, _cleaned(fields), description.dtype, path)

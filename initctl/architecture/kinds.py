@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from initctl.architecture.refusing import refused
@@ -50,6 +50,14 @@ class Kind(NamedTuple):
         for part in above:
             found = getattr(found, "sub_configs", {}).get(part)
         return ".".join((*above, getattr(found, "attribute_map", {}).get(last, last)))
+
+    def part(self, keys: Sequence[str], config: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        """The class of the part of `config` that `keys` lead to; None if it is not known."""
+        found, inner = self.config_class, config
+        for key in keys:
+            inner = inner.get(key) or {}
+            found = _part_class(getattr(found, "sub_configs", {}).get(key), inner)
+        return found
 
 
 def _known_kinds() -> Mapping[str, Any]:
