@@ -79,8 +79,8 @@ class Request(NamedTuple):
 
     `recipes` are the recipe of a preset, if it is known already, and the caller's recipes. `texts` are the caller's
     single rules. `rules` are the bound rules of `recipes` and `texts`. If the preset is `auto`, `texts` are bound when
-    it is known: they may use its variables. With `is_default`, the caller did not ask for the preset, whose rules may
-    all be overridden. `base` is the parsed config.json of a base model. `reshaping` are the recipes' new sizes and
+    it is known: they may use its variables. With `default_preset`, the caller did not ask for the preset, whose rules
+    may all be overridden. `base` is the parsed config.json of a base model. `reshaping` are the recipes' new sizes and
     settings, then the caller's.
     """
 
@@ -94,7 +94,7 @@ class Request(NamedTuple):
     base: Mapping[str, Any] | None
     options: Options
     reshaping: Reshaping = UNCHANGED
-    is_default: bool = False
+    default_preset: bool = False
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> Self:
@@ -121,7 +121,9 @@ class Request(NamedTuple):
 
     def with_default_preset(self) -> Self:
         """The request with the preset that `config.json` names, before the caller's rules."""
-        return self._replace(preset=AUTO, rules=(), is_default=True)  # rules are bound again after those of the preset
+        return self._replace(
+            preset=AUTO, rules=(), default_preset=True
+        )  # rules are bound again after those of the preset
 
     def check_rules(self, otherwise: str = "") -> None:
         """Raise `UsageError` unless there are rules, or will be; `otherwise` ends the hint."""
@@ -159,7 +161,7 @@ class Request(NamedTuple):
         whole = self._with_preset(preset_for(config, checkpoint.without_config).name) if self.preset == AUTO else self
         whole.check_base()
         recipe = next((recipe for recipe in whole.recipes if recipe.extends_preset), None)
-        asked = None if self.is_default else whole.preset
+        asked = None if self.default_preset else whole.preset
         made = make_plan(
             checkpoint,
             whole.rules,

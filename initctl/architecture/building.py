@@ -40,13 +40,16 @@ def build(description: Description) -> Model:
     path, config, settings = description.path, description.config, description.settings
     with _quiet_and_offline():
         kind = Kind.of(config, path)
-        fields = config
-        if settings:
-            set_ = with_fields(config, settings, kind.known(config), kind.canonical)
-            fields = with_layers(set_, config, settings, kind)
+        fields = _with_settings(config, settings, kind) if settings else config
         _check_labels(fields, path)
         with refusing(path, _OTHERS if settings else None):
             return _built(kind.config_class, _cleaned(fields), description.dtype, path)
+
+
+def _with_settings(config: Mapping[str, Any], settings: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
+    """`config` with other values for some fields, and with what follows from them. Raises `UsageError`."""
+    found = with_fields(config, settings, kind.known(config), kind.canonical)
+    return with_layers(found, config, settings, kind)
 
 
 def _check_labels(config: Mapping[str, Any], path: str) -> None:
@@ -114,9 +117,8 @@ def _check_dtype(dtype: Any, path: str) -> None:  # noqa: ANN401 - of torch, or 
     """Raise `InputError` if transformers builds no model in `dtype`, the one that the configuration names."""
     name = str(dtype).removeprefix("torch.")
     if name in BY_NAME and name not in BUILT:
-        raise refused(
-            path, f"transformers builds no model in dtype {shown(name)}", f"choose one with --dtype: {', '.join(BUILT)}"
-        )
+        hint = f"choose one with --dtype: {', '.join(BUILT)}"
+        raise refused(path, f"transformers builds no model in dtype {shown(name)}", hint)
 
 
 def _specs(state: Mapping[str, Any]) -> Iterator[TensorSpec]:

@@ -77,6 +77,8 @@ def _resize(config: dict[str, Any], field: str, length: int) -> None:
 
 def _derived(config_class: Any, change: _Change) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
     """The fields whose default depends on the number of layers, with the value for the old number and for one more."""
+    if config_class is None:
+        return
     made = []
     with suppress(Exception):  # a class may refuse such a number: then nothing is known of it
         made = [config_class(**{change.name: count}).to_dict() for count in (change.was, change.was + 1)]

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from initctl.creating.created import Created
 from initctl.creating.from_config import Config
 from initctl.errors import FitError, Problem
-from initctl.execution import execute, would_replace
-from initctl.execution.output_format import names_directory
 from initctl.planning.blank_rows import BLANK
 from initctl.recipes.presets import AUTO, preset_of
 from initctl.request import Request
 
 if TYPE_CHECKING:
+    from initctl.creating.created import Created
     from initctl.creating.sources import Source
     from initctl.creating.target import Target
     from initctl.creating.template import Template
     from initctl.events import Event
-    from initctl.execution import Conversion
     from initctl.formats import Checkpoint
     from initctl.planning import Plan
 
 _UNFILLED = "new.unfilled"
+"""The code of the problem that no rule fills a tensor of a new checkpoint."""
 _OF_OPTIMIZERS = "optimizer."
 """The beginning of codes of warnings about optimizers. A new checkpoint goes without them."""
 
@@ -46,32 +43,17 @@ def create(
     """
     request = Request.of(asked)
     request.check_without_sizes("a new checkpoint")
-    if not isinstance(source, Config):
+    by_config = isinstance(source, Config)
+    if not by_config:
         request.check_rules()
     template = source.template()
     conversion = target.conversion(template)
-    plan = _planned(request, template, by_config=isinstance(source, Config))
+    plan = _planned(request, template, by_config=by_config)
     if on_event:
         on_event(plan)
     if dry_run:
-        return _rehearsed(plan, target, conversion)
-    written = execute(
-        plan,
-        target.path,
-        conversion=conversion,
-        overwrite=target.overwrite,
-        dropped=template.checkpoint.stale,
-        threads=threads,
-        on_event=on_event,
-    )
-    return Created(plan, written.path, written.files, engines=written.engines, replaced=written.replaced)
-
-
-def _rehearsed(plan: Plan, target: Target, conversion: Conversion | None) -> Created:
-    """What would be written. Raises what `execute` raises about the output before it writes."""
-    names = _names(plan, conversion, target.path)
-    replaced = would_replace(plan, target.path, names, conversion=conversion, overwrite=target.overwrite)
-    return Created(plan, target.path, names, replaced=replaced, dry_run=True)
+        return target.rehearse(plan, conversion)
+    return target.write(plan, conversion, threads=threads, on_event=on_event)
 
 
 def _planned(request: Request, template: Template, *, by_config: bool) -> Plan:
@@ -97,20 +79,6 @@ def _unfilled(problem: Problem, request: Request, checkpoint: Checkpoint) -> Pro
     if problem.code != BLANK:
         return problem
     fitting = preset_of(checkpoint.config())
-    if fitting and not request.is_default and request.preset not in (AUTO, fitting.name):
+    if fitting and not request.default_preset and request.preset not in (AUTO, fitting.name):
         problem = problem._replace(hint=f"use -p auto (preset {fitting.name}), or {problem.hint}")
     return problem._replace(code=_UNFILLED)
-
-
-def _names(plan: Plan, conversion: Conversion | None, output: str) -> tuple[str, ...]:
-    """The names of the files that would be written. Raises `FitError` if safetensors cannot hold a tensor."""
-    checkpoint = plan.checkpoint
-    if conversion:
-        from initctl.execution.converting import converted
-
-        name = os.path.basename(os.path.realpath(output))
-        return tuple(converted(plan, conversion, name, checkpoint.stale).contents)
-    if not checkpoint.is_directory:
-        return (checkpoint.files[0].name if names_directory(output) else os.path.basename(os.path.realpath(output)),)
-    files = (*checkpoint.files, *checkpoint.other_files)
-    return tuple(file.name for file in files if file.name not in checkpoint.stale)

@@ -51,7 +51,7 @@ class Config:
         name = self.dtype.name if self.dtype and self.dtype.name in BUILT else None
         model = model_of(Description(path=file, config=config, settings=self.settings, dtype=name))
         if not any(tensor.numel for tensor in model.tensors):
-            zeros = [key for key, value in self.settings.items() if value == 0]
+            zeros = [key for key, value in self.settings.items() if type(value) is int and value == 0]
             hint = f"--set {shown(zeros[0])}=0 makes them empty" if zeros else "a size in it is 0"
             raise InputError(Problem("config.refused", f"{shown(file)}: no tensor of this model has elements", hint))
         return model.with_dtype(self.dtype) if self.dtype and not name else model

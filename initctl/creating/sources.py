@@ -9,8 +9,9 @@ from typing import Any
 from initctl.creating.from_checkpoint import Like
 from initctl.creating.from_config import Config
 from initctl.creating.from_table import Table
-from initctl.creating.template import float_dtype
+from initctl.dtypes import BY_NAME, DType
 from initctl.errors import Problem, UsageError, listed, shown
+from initctl.suggestions import did_you_mean
 
 Source = Like | Table | Config
 
@@ -35,7 +36,7 @@ def source_of(
         raise UsageError(Problem("usage.set", fault, "--dtype changes the dtype of any source"))
     if root is not None and like is None:
         raise UsageError(Problem("usage.root", "--root needs --like, whose file it looks into", "leave it out"))
-    made = None if dtype is None else float_dtype(dtype)
+    made = None if dtype is None else _float_dtype(dtype)
     if like is not None:
         return Like(like, root=root, dtype=made)
     if table is not None:
@@ -45,6 +46,7 @@ def source_of(
 
 
 def _check_one(sources: Mapping[str, str | None]) -> None:
+    """Raise `UsageError` unless exactly one of `sources`, by their options, has a path."""
     given = [option for option, path in sources.items() if path is not None]
     if not given:
         raise UsageError(Problem("new.source", "new: no source given", f"name one: {_SOURCES}"))
@@ -53,7 +55,17 @@ def _check_one(sources: Mapping[str, str | None]) -> None:
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Raise `UsageError` if JSON cannot hold `settings`."""
     try:
         json.dumps(settings, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UsageError(Problem("usage.set", f"settings: cannot be written as JSON: {shown(error)}")) from None
+
+
+def _float_dtype(name: str) -> DType:
+    """The floating-point dtype `name`, which safetensors can hold. Raises `UsageError`."""
+    known = [dtype.name for dtype in BY_NAME.values() if dtype.kind == "float" and dtype.tag]
+    if name not in known:
+        hint = did_you_mean(name, known) or f"use {', '.join(known)}"
+        raise UsageError(Problem("usage.dtype", f"dtype: {shown(name)} is not a floating-point dtype", hint))
+    return BY_NAME[name]

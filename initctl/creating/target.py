@@ -6,16 +6,19 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from initctl.creating.created import Created
 from initctl.errors import Problem, UsageError, shown
-from initctl.execution import Conversion
+from initctl.execution import Conversion, execute, would_replace
 from initctl.execution.output_format import FOREIGN, TEXTS, WRITABLE, ending, names_directory
 from initctl.formats.writing.safetensors import SAFETENSORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from initctl.creating.template import Template
+    from initctl.events import Event
     from initctl.formats import Checkpoint
+    from initctl.planning import Plan
 
 _ENDING = ".safetensors"
 
@@ -48,6 +51,44 @@ class Target:
 
         size = LARGEST if self.max_shard_size is None else self.max_shard_size
         return Conversion(SAFETENSORS, parse_size(size) if is_directory else None)
+
+    def write(
+        self,
+        plan: Plan,
+        conversion: Conversion | None,
+        *,
+        threads: int | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> Created:
+        """Carry out `plan`, whose result is laid out as `conversion` says. Raises what `execute` raises."""
+        written = execute(
+            plan,
+            self.path,
+            conversion=conversion,
+            overwrite=self.overwrite,
+            dropped=plan.checkpoint.stale,
+            threads=threads,
+            on_event=on_event,
+        )
+        return Created(plan, written.path, written.files, engines=written.engines, replaced=written.replaced)
+
+    def rehearse(self, plan: Plan, conversion: Conversion | None) -> Created:
+        """What `write` would write. Raises what it raises about the output before it writes."""
+        names = self._names(plan, conversion)
+        replaced = would_replace(plan, self.path, names, conversion=conversion, overwrite=self.overwrite)
+        return Created(plan, self.path, names, replaced=replaced, dry_run=True)
+
+    def _names(self, plan: Plan, conversion: Conversion | None) -> tuple[str, ...]:
+        """The names of the files that would be written. Raises `FitError` if safetensors cannot hold a tensor."""
+        checkpoint, own = plan.checkpoint, os.path.basename(os.path.realpath(self.path))
+        if conversion:
+            from initctl.execution.converting import converted
+
+            return tuple(converted(plan, conversion, own, checkpoint.stale).contents)
+        if not checkpoint.is_directory:
+            return (checkpoint.files[0].name if names_directory(self.path) else own,)
+        files = (*checkpoint.files, *checkpoint.other_files)
+        return tuple(file.name for file in files if file.name not in checkpoint.stale)
 
     def _keeps_layout(self, template: Template, *, is_directory: bool) -> bool:
         if not template.has_layout:
