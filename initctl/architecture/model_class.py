@@ -46,10 +46,10 @@ def _headless(config: Any, path: str) -> Any:  # noqa: ANN401
 
     if type(config) in MODEL_MAPPING:
         return _several(MODEL_MAPPING[type(config)])[0]
-    names = listed(list(dict.fromkeys(found.__name__ for found in _mapped(config))))
+    names = listed([found.__name__ for found in dict.fromkeys(_mapped(config))])
     fault = f"names no architectures, and transformers has no model without a head for {config.model_type}"
-    hint = f"--set 'architectures=[\"NAME\"]' chooses a class{f': {names}' if names else ''}"
-    raise refused(path, fault, hint)
+    which = f": {names}" if names else ", if this is not a part of another model"
+    raise refused(path, fault, f"--set 'architectures=[\"NAME\"]' chooses a class{which}")
 
 
 def _named(name: str, config: Any) -> Any:  # noqa: ANN401

@@ -225,7 +225,11 @@ def test_a_model_of_the_text_alone_takes_the_text_part_of_its_configuration(tmp_
     ("fields", "message", "hint"),
     [
         ({"model_type": "pix2struct"}, "no model without a head for pix2struct", "Pix2StructForConditionalGeneration"),
-        ({"model_type": "sam_mask_decoder"}, "no model without a head for sam_mask_decoder", "chooses a class"),
+        (
+            {"model_type": "sam_mask_decoder"},
+            "no model without a head for sam_mask_decoder",
+            "if this is not a part of",
+        ),
         (
             {"model_type": "llama", "architectures": ["LamaForCausalLM"]},
             "not a model of transformers for llama",
