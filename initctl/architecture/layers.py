@@ -47,6 +47,7 @@ def with_layers(
 
 
 def _inner(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The part of `config` that `keys` lead to; empty if there is none."""
     found: Any = config
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
@@ -54,6 +55,7 @@ def _inner(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _follow(config: dict[str, Any], config_class: Any, change: _Change, kept: set[str]) -> None:  # noqa: ANN401
+    """Change the fields of `config` that its class derives from the number of layers, except those to be `kept`."""
     for field, one, more in _derived(config_class, change):
         if field not in config or field in kept:
             continue
@@ -66,6 +68,7 @@ def _follow(config: dict[str, Any], config_class: Any, change: _Change, kept: se
 
 
 def _resize(config: dict[str, Any], field: str, length: int) -> None:
+    """Cut or continue the list `field` to `length`, or leave it out if it is not known how it goes on."""
     value = config[field]
     if length <= len(value):
         config[field] = value[:length]

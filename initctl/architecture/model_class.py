@@ -34,14 +34,15 @@ def choose(config: Any, architectures: object, path: str) -> Choice:  # noqa: AN
     if found := _named(architectures[0], config):
         return _with_part(found, config)
     others = _with_head(architectures[0], config)
-    if borrowed := next((other for other in others if not _is_own(other, config)), None):
-        return _with_part(borrowed, config)
+    if borrowed := next((other for other in others if _is_borrowed(other, config)), None):
+        return Choice(borrowed, config)
     fault = f"architectures names {shown(architectures[0])}, which is not a model of transformers for"
     hint = _CHOOSE.format(others[0].__name__) if others else f"{_CHOOSE.format('NAME')}, of the same family"
     raise refused(path, f"{fault} {config.model_type}", hint)
 
 
 def _headless(config: Any, path: str) -> Any:  # noqa: ANN401
+    """The class of the model without a head. Raises `InputError` if transformers has none."""
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
     if type(config) in MODEL_MAPPING:
@@ -67,6 +68,11 @@ def _named(name: str, config: Any) -> Any:  # noqa: ANN401
 
 def _is_own(model_class: Any, config: Any) -> bool:  # noqa: ANN401
     return isinstance(config, model_class.config_class or object)
+
+
+def _is_borrowed(model_class: Any, config: Any) -> bool:  # noqa: ANN401
+    """Whether `model_class` is of another family than `config`, all of which it takes."""
+    return not _is_own(model_class, config) and _with_part(model_class, config).config is config
 
 
 def _with_head(name: str, config: Any) -> list[Any]:  # noqa: ANN401
