@@ -200,7 +200,8 @@ def test_a_family_whose_models_are_of_another_one_is_built_as_transformers_build
     fields = {"model_type": kind, "architectures": [name], "auto_map": {"AutoModelForCausalLM": "m.M"}}
     config = written(tmp_path, **fields, **SMALL, **TOKENS)
     with quiet():
-        created = initctl.new(tmp_path / "new", config=config, rules=["*=normal:std=0.02"])
+        rules = ["*=normal:std=0.02"] if kind == "exaone" else []  # whose tensors have other names on disk
+        created = initctl.new(tmp_path / "new", config=config, rules=rules)
         model, info = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "new", output_loading_info=True)
     assert type(model).__name__ == "LlamaForCausalLM"
     assert model.config.model_type == kind
