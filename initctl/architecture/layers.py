@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from initctl.formats.config import Setting, holder_of
+from initctl.reshaping.settings import fields_beside
 
 if TYPE_CHECKING:
     from initctl.architecture.kinds import Kind
@@ -34,11 +37,10 @@ def with_layers(
     short: the class derives them from the new number. Fields in `settings` stay.
     """
     found = deepcopy(dict(config))
-    given = [kind.canonical(key).split(".") for key in settings]
-    for *above, name in given:
-        holder, before = _inner(found, above), _inner(old, above)
-        kept = {keys[len(above)] for keys in given if keys[: len(above)] == above}
-        was, now = before.get(name), holder.get(name)
+    given = [Setting(tuple(kind.canonical(key).split(".")), value) for key, value in settings.items()]
+    for keys, now in given:
+        (*above, name), kept = keys, fields_beside(keys, given)
+        holder, was = holder_of(found, keys), holder_of(old, keys).get(name)
         if _LAYERS in name and type(was) is int and type(now) is int and was != now:
             _follow(holder, kind.part(above, old), _Change(name, was, now), kept)
         if (other := _ALIKE.get(name)) and other not in kept:
@@ -46,15 +48,7 @@ def with_layers(
     return found
 
 
-def _inner(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """The part of `config` that `keys` lead to; empty if there is none."""
-    found: Any = config
-    for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _follow(config: dict[str, Any], config_class: Any, change: _Change, kept: set[str]) -> None:  # noqa: ANN401
+def _follow(config: dict[str, Any], config_class: Any, change: _Change, kept: Collection[str]) -> None:  # noqa: ANN401
     """Change the fields of `config` that its class derives from the number of layers, except those to be `kept`."""
     for field, one, more in _derived(config_class, change):
         if field not in config or field in kept:
