@@ -79,8 +79,9 @@ class Request(NamedTuple):
 
     `recipes` are the recipe of a preset, if it is known already, and the caller's recipes. `texts` are the caller's
     single rules. `rules` are the bound rules of `recipes` and `texts`. If the preset is `auto`, `texts` are bound when
-    it is known: they may use its variables. `base` is the parsed config.json of a base model. `reshaping` are the
-    recipes' new sizes and settings, then the caller's.
+    it is known: they may use its variables. With `default_preset`, the caller did not ask for the preset, whose rules
+    may all be overridden. `base` is the parsed config.json of a base model. `reshaping` are the recipes' new sizes and
+    settings, then the caller's.
     """
 
     recipes: tuple[Recipe, ...]
@@ -93,6 +94,7 @@ class Request(NamedTuple):
     base: Mapping[str, Any] | None
     options: Options
     reshaping: Reshaping = UNCHANGED
+    default_preset: bool = False
 
     @classmethod
     def of(cls, asked: Mapping[str, Any]) -> Self:
@@ -116,6 +118,12 @@ class Request(NamedTuple):
         """The given seed, or else the seed of the recipes, or 0."""
         said = (seed.value for recipe in self.recipes for seed in recipe.seeds)
         return next(said, 0) if self.given_seed is None else self.given_seed
+
+    def with_default_preset(self) -> Self:
+        """The request with the preset that `config.json` names, before the caller's rules."""
+        return self._replace(
+            preset=AUTO, rules=(), default_preset=True
+        )  # rules are bound again after those of the preset
 
     def check_rules(self, otherwise: str = "") -> None:
         """Raise `UsageError` unless there are rules, or will be; `otherwise` ends the hint."""
@@ -153,6 +161,7 @@ class Request(NamedTuple):
         whole = self._with_preset(preset_for(config, checkpoint.without_config).name) if self.preset == AUTO else self
         whole.check_base()
         recipe = next((recipe for recipe in whole.recipes if recipe.extends_preset), None)
+        asked = None if self.default_preset else whole.preset
         made = make_plan(
             checkpoint,
             whole.rules,
@@ -160,7 +169,7 @@ class Request(NamedTuple):
             seed=whole.seed,
             config=config,
             base=whole.base,
-            preset=FromPreset(recipe.source, recipe.rules, whole.preset) if recipe else None,
+            preset=FromPreset(recipe.source, recipe.rules, asked) if recipe else None,
         )
         warnings = (*_other_family(whole.preset, config), *_idle_variables(whole), *made.warnings)
         return replace(made, warnings=warnings, reshaping=whole.reshaping)

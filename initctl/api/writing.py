@@ -137,24 +137,21 @@ def new(
     Warns:
         InitctlWarning: of what is probably not meant, before anything is written.
     """
-    from initctl.creating import NewOptions, create
+    from initctl.creating import Target, create, source_of
     from initctl.request import AskedOfNew
 
     for name in asked.keys() - AskedOfNew.__annotations__.keys():
         raise unknown(name, AskedOfNew.__annotations__)
     for name, text in {"root": root, "dtype": dtype, "max_shard_size": max_shard_size}.items():
         check_text(name, text)
-    sources = {"like": like, "table": table, "config": config}
-    options = NewOptions(
-        output=path_of("output", output),
-        **{name: None if path is None else path_of(name, path) for name, path in sources.items()},
+    paths = {"like": like, "table": table, "config": config}
+    source = source_of(
+        **{name: None if path is None else path_of(name, path) for name, path in paths.items()},
         settings=mapping("settings", settings or {}),
         root=root,
         dtype=dtype,
-        max_shard_size=max_shard_size,
-        overwrite=overwrite,
-        dry_run=dry_run,
     )
+    target = Target(path=path_of("output", output), max_shard_size=max_shard_size, overwrite=overwrite)
 
     def event(found: Plan | Event) -> None:
         if not isinstance(found, Event):
@@ -162,7 +159,7 @@ def new(
         if on_event:
             on_event(found)
 
-    return create(options, asked, threads=counting("threads", threads), on_event=event)
+    return create(source, target, asked, dry_run=dry_run, threads=counting("threads", threads), on_event=event)
 
 
 def _to_write(plan: Plan | Path, asked: Asked, options: OutputOptions) -> tuple[Plan, FormatChoice]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
-from initctl.dtypes import BY_NAME
+from initctl.dtypes import BY_NAME, DType
 from initctl.tensors import TensorSpec
+
+BUILT = ("float16", "bfloat16", "float32", "float64")
+"""The dtypes in which transformers builds a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,14 @@ class Model(NamedTuple):
     tensors: tuple[TensorSpec, ...]
     values: Mapping[str, bytes]
     files: Mapping[str, str]
+
+    def with_dtype(self, dtype: DType) -> Self:
+        """The model with another dtype for its floating-point tensors, except those with values."""
+        tensors = (
+            replace(tensor, dtype=dtype) if tensor.dtype.kind == "float" and tensor.name not in self.values else tensor
+            for tensor in self.tensors
+        )
+        return self._replace(tensors=tuple(tensors))
 
     def to_json(self) -> dict[str, Any]:
         return {

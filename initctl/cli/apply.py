@@ -16,6 +16,7 @@ from initctl.cli.options import (
     DIFF,
     HTML,
     SAVED_PLAN,
+    SHARD_SIZE,
     UNFOLD,
     OverwriteOptions,
     RuleOptions,
@@ -66,13 +67,7 @@ class WriteOptions:
         panel=panels.OUTPUT,
         text="With --in-place: overwrite only the bytes that rules fill. This is fast, but not one step.",
     )
-    max_shard_size: str | None = typer.Option(
-        None,
-        "--max-shard-size",
-        metavar="SIZE",
-        rich_help_panel=panels.OUTPUT,
-        help="Write a directory of shards, each of at most SIZE, such as 500MB or 5GB.",
-    )
+    max_shard_size: str | None = SHARD_SIZE
     stale: str | None = typer.Option(
         None,
         "--stale",

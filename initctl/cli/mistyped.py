@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from initctl.errors import Problem, UsageError, escape, listed, shown
@@ -63,9 +64,30 @@ def unexpected(arguments: Sequence[str], context: Any) -> UsageError:  # noqa: A
         hint = "give each rule with -r"
     elif "--recipe" in options and first.endswith(".toml"):
         hint = f"write -f {shown(first)} to read its rules"
-    elif "--output" in options and not others and not (given["output"] or given["in_place"]):
+    elif "--like" in options and not others and (source := _source(first)) and not _has_source(given):
+        hint = f"write {source} {shown(first)}"
+    elif "--output" in options and not others and not (given["output"] or given.get("in_place")):
         hint = f"write -o {shown(first)} to write the result there"
     return UsageError(_problem(fault, hint))
+
+
+def _has_source(given: Mapping[str, Any]) -> bool:
+    return any(given[name] for name in ("like", "config", "table"))
+
+
+def _source(path: str) -> str | None:
+    """The option of `initctl new` that takes what is at `path`; None if nothing is there."""
+    from initctl.formats.config import CONFIG
+    from initctl.formats.directories.weight_names import weight_name
+
+    if os.path.isdir(path):
+        names = os.listdir(path)
+        return "--config" if CONFIG in names and not any(map(weight_name, names)) else "--like"
+    if not os.path.isfile(path):
+        return None
+    if path.endswith(".json") and not path.endswith(".index.json"):
+        return "--config" if os.path.basename(path) == CONFIG else "--table"
+    return "--like"
 
 
 def _for_option(option: str, context: Any) -> str | None:  # noqa: ANN401

@@ -11,7 +11,7 @@ import typer
 import initctl
 from initctl.cli import panels
 from initctl.cli.fields import fields_by_key
-from initctl.cli.options import ROOT, UNFOLD, FillOptions, OverwriteOptions, file_name, flag, grouped
+from initctl.cli.options import ROOT, SHARD_SIZE, UNFOLD, FillOptions, OverwriteOptions, file_name, flag, grouped
 from initctl.cli.output import Output
 from initctl.cli.signals import ignore_signals
 from initctl.display.tables import count
@@ -58,14 +58,7 @@ class TargetOptions:
         rich_help_panel=panels.OUTPUT,
         help="Write to OUT: a .safetensors file, or else a directory.",
     )
-    max_shard_size: str | None = typer.Option(
-        None,
-        "--max-shard-size",
-        metavar="SIZE",
-        rich_help_panel=panels.OUTPUT,
-        show_default="5GB",
-        help="In a directory, write files of at most SIZE, such as 500MB.",
-    )
+    max_shard_size: str | None = SHARD_SIZE
     dry_run: bool = flag("--dry-run", panel=panels.OUTPUT, text="Show what would be written, and write nothing.")
 
     def __post_init__(self) -> None:

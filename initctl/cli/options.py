@@ -95,6 +95,13 @@ COMPONENT = typer.Option(
     rich_help_panel=panels.CHECKPOINT,
     help="Which folder of a directory to use, such as unet of a pipeline.",
 )
+SHARD_SIZE = typer.Option(
+    None,
+    "--max-shard-size",
+    metavar="SIZE",
+    rich_help_panel=panels.OUTPUT,
+    help="Write a directory of shards, each of at most SIZE, such as 500MB or 5GB.",
+)
 BASE_CONFIG = typer.Option(
     None,
     "--base-config",

@@ -41,8 +41,13 @@ class Created(Applied):
             said.append(f"{amount(plan.kept_totals)} {_origin(plan.checkpoint)}")
         rng = "" if plan.rng == PHILOX else f" of {plan.rng}"
         totals = "; ".join([*said, f"seed {plan.seed}{rng}", *on_devices(plan.actions)])
-        verb = "would write" if self.dry_run else "replaced" if self.replaced else "wrote"
-        return [totals, f"{verb} {shown(self.output)} ({count(len(self.files), 'file')})"]
+        return [totals, f"{self._verb} {shown(self.output)} ({count(len(self.files), 'file')})"]
+
+    @property
+    def _verb(self) -> str:
+        if self.dry_run:
+            return "would replace" if self.replaced else "would write"
+        return "replaced" if self.replaced else "wrote"
 
 
 def _origin(checkpoint: Checkpoint) -> str:

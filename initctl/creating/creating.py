@@ -2,60 +2,58 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from initctl.creating.created import Created
-from initctl.execution import execute
-from initctl.execution.output_format import names_directory
-from initctl.recipes.presets import AUTO, has_preset
+from initctl.creating.from_config import Config
+from initctl.errors import FitError, Problem
+from initctl.planning.blank_rows import BLANK
+from initctl.recipes.presets import AUTO, preset_of
 from initctl.request import Request
 
 if TYPE_CHECKING:
-    from initctl.creating.options import NewOptions
+    from initctl.creating.created import Created
+    from initctl.creating.sources import Source
+    from initctl.creating.target import Target
     from initctl.creating.template import Template
     from initctl.events import Event
-    from initctl.execution import Conversion
+    from initctl.formats import Checkpoint
     from initctl.planning import Plan
 
+_UNFILLED = "new.unfilled"
+"""The code of the problem that no rule fills a tensor of a new checkpoint."""
 _OF_OPTIMIZERS = "optimizer."
 """The beginning of codes of warnings about optimizers. A new checkpoint goes without them."""
 
 
 def create(
-    options: NewOptions,
+    source: Source,
+    target: Target,
     asked: Mapping[str, Any],
     *,
-    threads: int | None,
-    on_event: Callable[[Plan | Event], None] | None,
+    dry_run: bool = False,
+    threads: int | None = None,
+    on_event: Callable[[Plan | Event], None] | None = None,
 ) -> Created:
-    """Write the checkpoint that `options` describe, filled as `asked`: arguments of `initctl.plan` about rules.
+    """Write the checkpoint whose table `source` gives to `target`, filled as `asked`: arguments of `initctl.plan` about
+    rules. A `dry_run` writes nothing.
 
     Raises what planning and writing raise; `FitError` if some tensor would have no values.
     """
     request = Request.of(asked)
     request.check_without_sizes("a new checkpoint")
-    if options.config is None:
+    by_config = isinstance(source, Config)
+    if not by_config:
         request.check_rules()
-    template = options.template()
-    conversion = options.conversion(template)
-    plan = _planned(request, template, by_config=options.config is not None)
+    template = source.template()
+    conversion = target.conversion(template)
+    plan = _planned(request, template, by_config=by_config)
     if on_event:
         on_event(plan)
-    if options.dry_run:
-        return Created(plan, options.output, _names(plan, conversion, options.output), dry_run=True)
-    written = execute(
-        plan,
-        options.output,
-        conversion=conversion,
-        overwrite=options.overwrite,
-        dropped=template.checkpoint.stale,
-        threads=threads,
-        on_event=on_event,
-    )
-    return Created(plan, written.path, written.files, engines=written.engines, replaced=written.replaced)
+    if dry_run:
+        return target.rehearse(plan, conversion)
+    return target.write(plan, conversion, threads=threads, on_event=on_event)
 
 
 def _planned(request: Request, template: Template, *, by_config: bool) -> Plan:
@@ -64,24 +62,23 @@ def _planned(request: Request, template: Template, *, by_config: bool) -> Plan:
     """
     checkpoint = template.checkpoint
     is_free = by_config and request.preset is None and not request.recipes
-    if is_free and (has_preset(checkpoint.config()) or not request.rules):
-        request = request._replace(preset=AUTO, rules=())  # bound again after those of the preset
+    if is_free and (preset_of(checkpoint.config()) or not request.rules):
+        request = request.with_default_preset()
     # A table in which nothing has a value reports by itself what no rule fills.
     strict = replace(request.options, require_all=not checkpoint.incomplete, allow_partial=True)
-    made = request._replace(options=strict).plan(checkpoint)
+    try:
+        made = request._replace(options=strict).plan(checkpoint)
+    except FitError as error:
+        raise FitError(*(_unfilled(problem, request, checkpoint) for problem in error.problems)) from None
     warnings = (warning for warning in made.warnings if not warning.code.startswith(_OF_OPTIMIZERS))
     return replace(made, warnings=(*template.warnings, *warnings))
 
 
-def _names(plan: Plan, conversion: Conversion | None, output: str) -> tuple[str, ...]:
-    """The names of the files that would be written. Raises `FitError` if safetensors cannot hold a tensor."""
-    checkpoint = plan.checkpoint
-    if conversion:
-        from initctl.execution.converting import converted
-
-        name = os.path.basename(os.path.realpath(output))
-        return tuple(converted(plan, conversion, name, checkpoint.stale).contents)
-    if not checkpoint.is_directory:
-        return (checkpoint.files[0].name if names_directory(output) else os.path.basename(os.path.realpath(output)),)
-    files = (*checkpoint.files, *checkpoint.other_files)
-    return tuple(file.name for file in files if file.name not in checkpoint.stale)
+def _unfilled(problem: Problem, request: Request, checkpoint: Checkpoint) -> Problem:
+    """`problem`, or, if it is that no rule fills some tensors, one that proposes the preset of the configuration."""
+    if problem.code != BLANK:
+        return problem
+    fitting = preset_of(checkpoint.config())
+    if fitting and not request.default_preset and request.preset not in (AUTO, fitting.name):
+        problem = problem._replace(hint=f"use -p auto (preset {fitting.name}), or {problem.hint}")
+    return problem._replace(code=_UNFILLED)

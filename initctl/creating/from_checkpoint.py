@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from initctl.architecture import BUILT
 from initctl.creating.template import Template
 from initctl.formats import read_checkpoint
 from initctl.formats.config import CONFIG, LONGEST, Setting
@@ -25,26 +26,41 @@ _KIND = "model_type"
 """A field that every configuration of a model or of its parts has."""
 
 
-def like_checkpoint(path: str, *, root: str | None, dtype: DType | None) -> Template:
-    """The checkpoint at `path`, in any format that initctl reads. No tensor is read.
+@dataclass(frozen=True, slots=True)
+class Like:
+    """The checkpoint at `path`, in any format that initctl reads, or what is at `root` in it.
 
     With a `dtype`, its floating-point tensors get this dtype, and have no values any more; the `config.json` of a
-    directory says so. Raises as `read_checkpoint` does.
+    directory says so.
     """
-    table = read_checkpoint(path, root=root)
-    if dtype is None:
-        return Template.beside_files(table, has_layout=table.is_safetensors and not table.read_only)
+
+    path: str
+    _: KW_ONLY
+    root: str | None = None
+    dtype: DType | None = None
+
+    def template(self) -> Template:
+        """Its table. No tensor is read. Raises as `read_checkpoint` does."""
+        table = read_checkpoint(self.path, root=self.root)
+        if self.dtype is None:
+            return Template.beside_files(table, has_layout=table.is_safetensors and not table.read_only)
+        return Template.beside_files(_with_dtype(table, self.dtype))
+
+
+def _with_dtype(table: Checkpoint, dtype: DType) -> Checkpoint:
     tensors = (
         replace(tensor, dtype=dtype, blocks=()) if is_learned(tensor) and tensor.dtype.kind == "float" else tensor
         for tensor in table.tensors
     )
-    new = replace(table, tensors=tuple(tensors), incomplete=True, new_files=_new_config(table, dtype.name))
-    return Template.beside_files(new)
+    return replace(table, tensors=tuple(tensors), incomplete=True, new_files=_new_config(table, dtype.name))
 
 
 def _new_config(table: Checkpoint, dtype: str) -> dict[str, bytes]:
-    """The `config.json` of a directory, by its name, if it says another dtype: its text with this one."""
-    settings = list(_dtypes(table.config() or {}, dtype)) if table.is_directory else []
+    """The `config.json` of a directory, by its name, if it says another dtype: its text with this one.
+
+    It stays the same if transformers has no models in `dtype`: it converts the weights when it loads them.
+    """
+    settings = list(_dtypes(table.config() or {}, dtype)) if table.is_directory and dtype in BUILT else []
     if not settings:
         return {}
     return {CONFIG: edited(read_small(os.path.join(table.home, CONFIG), LONGEST).decode(), settings).encode()}

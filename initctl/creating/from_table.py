@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING
 
 from initctl.creating.template import Template
@@ -16,17 +16,22 @@ _COUNTER = "num_batches_tracked"
 """What a norm has counted: nothing yet."""
 
 
-def from_table(path: str, *, dtype: DType | None) -> Template:
-    """The table in the JSON file at `path`; with a `dtype`, all its floating-point tensors get this one.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The table in the JSON file at `path`; with a `dtype`, all its floating-point tensors get this one."""
 
-    Raises `InputError` if it is not a table of tensors.
-    """
-    table = read_listed(path)
-    tensors = [replace(tensor, unwritable=None) for tensor in table.tensors]
-    if dtype is not None:
-        tensors = [replace(t, dtype=dtype) if t.dtype.kind == "float" else t for t in tensors]
-    values = {tensor.name: bytes(tensor.nbytes) for tensor in tensors if _is_counter(tensor)}
-    return Template(replace(table, tensors=tuple(tensors), incomplete=True, values=values))
+    path: str
+    _: KW_ONLY
+    dtype: DType | None = None
+
+    def template(self) -> Template:
+        """Its tensors. Counters of batches have the value 0. Raises `InputError` if it is not a table of tensors."""
+        table = read_listed(self.path)
+        tensors = [replace(tensor, unwritable=None) for tensor in table.tensors]
+        if self.dtype is not None:
+            tensors = [replace(t, dtype=self.dtype) if t.dtype.kind == "float" else t for t in tensors]
+        values = {tensor.name: bytes(tensor.nbytes) for tensor in tensors if _is_counter(tensor)}
+        return Template(replace(table, tensors=tuple(tensors), incomplete=True, values=values))
 
 
 def _is_counter(tensor: TensorSpec) -> bool:

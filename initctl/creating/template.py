@@ -6,14 +6,12 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.dtypes import BY_NAME, DType
-from initctl.errors import Problem, UsageError, shown
 from initctl.execution.output_format import WRITABLE, ending
 from initctl.formats.directories.nested import folders_with_weights
 from initctl.formats.directories.weight_names import is_another_copy, weight_name
-from initctl.suggestions import did_you_mean
 
 if TYPE_CHECKING:
+    from initctl.errors import Problem
     from initctl.formats import Checkpoint
 
 _ABOUT_WEIGHTS = ("directory.stale", "directory.other_weights", "directory.weights_below")
@@ -50,12 +48,3 @@ def _weights_beside(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 def _holds_weights(name: str) -> bool:
     return ending(name, WRITABLE) in WRITABLE or weight_name(name) is not None or is_another_copy(name)
-
-
-def float_dtype(name: str) -> DType:
-    """The floating-point dtype `name`, which safetensors can hold. Raises `UsageError`."""
-    known = [dtype.name for dtype in BY_NAME.values() if dtype.kind == "float" and dtype.tag]
-    if name not in known:
-        hint = did_you_mean(name, known) or f"use {', '.join(known)}"
-        raise UsageError(Problem("usage.dtype", f"dtype: {shown(name)} is not a floating-point dtype", hint))
-    return BY_NAME[name]

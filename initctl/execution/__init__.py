@@ -12,9 +12,9 @@ writer.py         writes any of these
 tasks.py          a file's content as tasks that can run in any order
 """
 
-from initctl.execution.execute import execute
+from initctl.execution.execute import execute, would_replace
 from initctl.execution.output_format import Conversion, FormatChoice, decide_format
 from initctl.execution.resizing import check_resizable
 from initctl.execution.stale_files import decide_stale
 
-__all__ = ["Conversion", "FormatChoice", "check_resizable", "decide_format", "decide_stale", "execute"]
+__all__ = ["Conversion", "FormatChoice", "check_resizable", "decide_format", "decide_stale", "execute", "would_replace"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,7 +29,7 @@ from initctl.workers import Workers
 
 if TYPE_CHECKING:
     from initctl.events import Event
-    from initctl.formats import CheckpointFile
+    from initctl.formats import Checkpoint, CheckpointFile
     from initctl.planning import Plan
 
 
@@ -108,8 +108,7 @@ def _to_new_path(
 ) -> Written:
     """Write to `output` as `conversion` says; or else a directory if the checkpoint is one or `output` names one."""
     checkpoint = writer.checkpoint
-    kept_as_directory = checkpoint.is_directory or names_directory(output)
-    is_directory = conversion.is_directory if conversion else kept_as_directory
+    is_directory = _is_directory(checkpoint, output, conversion)
     place = destination(checkpoint, output, is_directory=is_directory, overwrite=overwrite)
     if conversion:
         from initctl.execution.converting import converted
@@ -122,7 +121,7 @@ def _to_new_path(
         (file,) = checkpoint.files
         draft = rewritten(writer, {os.path.basename(place.path): file})
     names = tuple(draft.contents)
-    replaced = os.path.isfile(place.path) or (os.path.isdir(place.path) and bool(os.listdir(place.path)))
+    replaced = _has_content(place.path)
     if is_directory:
         check = None if overwrite is False else partial(check_replaced, place.path, output, names)
         if check and os.path.lexists(place.path):
@@ -131,6 +130,30 @@ def _to_new_path(
     else:
         writer.new_file(draft, place, no_clobber=overwrite is False)
     return Written(output, names, writer.engines, replaced)
+
+
+def _is_directory(checkpoint: Checkpoint, output: str, conversion: Conversion | None) -> bool:
+    return conversion.is_directory if conversion else checkpoint.is_directory or names_directory(output)
+
+
+def _has_content(path: str) -> bool:
+    """Whether a file is at `path`, or a directory that is not empty."""
+    return os.path.isfile(path) or (os.path.isdir(path) and bool(os.listdir(path)))
+
+
+def would_replace(
+    plan: Plan, output: str, names: Iterable[str], *, conversion: Conversion | None, overwrite: bool | None
+) -> bool:
+    """Whether `execute`, which would write files of these `names`, would replace something at `output`.
+
+    Raises what `execute` raises about the output before it writes.
+    """
+    check_not_source(plan, output)
+    is_directory = _is_directory(plan.checkpoint, output, conversion)
+    place = destination(plan.checkpoint, output, is_directory=is_directory, overwrite=overwrite)
+    if is_directory and os.path.lexists(place.path):
+        check_replaced(place.path, output, names)
+    return _has_content(place.path)
 
 
 def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written:

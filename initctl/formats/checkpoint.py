@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from initctl.display.tables import Displayed, Report, count, size_text
 from initctl.errors import ConflictError, Problem, shown
 from initctl.formats.checkpoint_file import CheckpointFile, Identity
-from initctl.formats.config import CONFIG, read_config
+from initctl.formats.config import CONFIG, parse_config, read_config
 from initctl.formats.directories.folder import Below, files_below
 from initctl.formats.directories.location import Location
 from initctl.formats.file_formats import DISTRIBUTED, SAFETENSORS
 from initctl.formats.opening import open_regular
-from initctl.formats.strict_json import parse_object
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Checkpoint(Displayed, Location):
         if self.new_config is not None:
             return self.new_config
         if CONFIG in self.new_files:
-            return parse_object(self.new_files[CONFIG])
+            return parse_config(self.new_files[CONFIG])
         return read_config(self.home) if self.files else None
 
     @cached_property

@@ -62,14 +62,20 @@ def meant_field(key: str, known: Collection[str]) -> str | None:
 def read_config(directory: str) -> Mapping[str, Any] | None:
     """The content of `config.json` in `directory`; None if there is no such file. Raises `InputError`."""
     path = os.path.join(directory, CONFIG)
-    return _content(path) if os.path.lexists(path) else None
+    return read_config_file(path) if os.path.lexists(path) else None
 
 
 def read_other_config(path: str) -> Mapping[str, Any]:
     """The content of another model's `config.json` at `path`, or in the directory `path`. Raises `InputError`."""
-    return _content(os.path.join(path, CONFIG) if os.path.isdir(path) else path)
+    return read_config_file(os.path.join(path, CONFIG) if os.path.isdir(path) else path)
 
 
-def _content(path: str) -> Mapping[str, Any]:
+def read_config_file(path: str) -> Mapping[str, Any]:
+    """The content of the configuration in the file at `path`. Raises `InputError`."""
     with refusing(path, "config", "is not valid JSON", "mend it, or copy it from the model again"):
-        return parse_object(read_small(path, LONGEST))
+        return parse_config(read_small(path, LONGEST))
+
+
+def parse_config(data: bytes) -> Mapping[str, Any]:
+    """The content of a configuration. It may have `Infinity` and `NaN`, which Python writes. Raises `Malformed`."""
+    return parse_object(data, allow_constants=True)

@@ -14,22 +14,26 @@ from initctl.errors import shown
 from initctl.formats.opening import Malformed
 
 
-def parse_object(data: bytes, made: Callable[[dict[str, Any]], Any] | None = None) -> dict[str, Any]:
+def parse_object(
+    data: bytes, made: Callable[[dict[str, Any]], Any] | None = None, *, allow_constants: bool = False
+) -> dict[str, Any]:
     """The object in `data`, JSON in UTF-8. Raises `Malformed`.
 
     If `made` is given, each object is replaced with what it returns for it, inner objects first.
 
-    Refuses, besides broken syntax: a name twice in one object, NaN and infinities, numbers that are too large, halves
-    of surrogate pairs, nesting too deep for the parser, a byte-order mark, and anything but an object at the top.
+    Refuses, besides broken syntax: a name twice in one object, numbers that are too large, halves of surrogate pairs,
+    nesting too deep for the parser, a byte-order mark, and anything but an object at the top. Also NaN, Infinity and
+    -Infinity, which are not JSON, unless `allow_constants`.
     """
     if data.startswith(BOM_UTF8):
         raise Malformed("begins with a byte-order mark")
     checked = _without_surrogates if b"\\ud" in data or b"\\uD" in data else _without_duplicates
     pairs = checked if made is None else lambda found: made(checked(found))
+    constant = float if allow_constants else _no_constant
     with _refusing():
         text = data.decode("utf-8")
         del data  # frees its memory, if the caller has no reference to it either
-        value = json.loads(text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=pairs, parse_float=_finite, parse_constant=constant)
     if not isinstance(value, dict):
         raise Malformed("not a JSON object")
     return value

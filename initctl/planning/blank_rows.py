@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from initctl.tensors import RowRange, TensorSpec
 
 
+BLANK = "tensor.blank"
+"""The code of the problem that no rule fills some rows."""
+
+
 class _Blank(NamedTuple):
     """Some `rows` of a tensor, or all of it, without a value."""
 
@@ -35,11 +39,11 @@ def blank_rows(kept: Iterable[Kept], known: Container[str]) -> Iterator[Problem]
     blank = [(left.rule, _Blank(left.tensor, rows)) for left in without for rows in _blank(left)]
     for rule in dict.fromkeys(rule for rule, _ in blank if rule):
         names = listed([str(row) for by, row in blank if by is rule])
-        yield rule.problem("tensor.blank", f"cannot keep {names}: it has no value yet", "fill it with an initializer")
+        yield rule.problem("rule.blank", f"cannot keep {names}: it has no value yet", "fill it with an initializer")
     if undecided := [f"{row} ({row.tensor.dtype.name})" for rule, row in blank if rule is None]:
         it, has = ("it", "has") if len(undecided) == 1 else ("them", "have")
         message = f"no rule fills {listed(undecided)}, which {has} no value yet"
-        yield Problem("tensor.blank", message, f"add a rule that fills {it}")
+        yield Problem(BLANK, message, f"add a rule that fills {it}")
 
 
 def check_values_read(law: RevisingLaw, tensor: TensorSpec, rows: RowRange | None) -> None:

@@ -88,10 +88,10 @@ def model_kind(config: Mapping[str, Any] | None) -> tuple[str, object]:
     return next(((key, given[key]) for key in KINDS if given.get(key) is not None), (KINDS[0], None))
 
 
-def has_preset(config: Mapping[str, Any] | None) -> bool:
-    """Whether a preset is for the kind of model that this `config.json` names."""
+def preset_of(config: Mapping[str, Any] | None) -> Preset | None:
+    """The preset for the kind of model that this `config.json` names, if there is one."""
     _, kind = model_kind(config)
-    return _fitting(kind) is not None
+    return _fitting(kind)
 
 
 def better_preset(name: str, config: Mapping[str, Any] | None) -> Preset | None:

@@ -12,7 +12,7 @@ from initctl.formats.config import CONFIG, Setting
 
 Keys = tuple[str, ...]
 """The keys that lead to a field."""
-_MOST_LABELS = 1_000_000
+MOST_LABELS = 1_000_000
 LABELS, NAMES, NUMBERS = "num_labels", "id2label", "label2id"
 """Fields of transformers: the number of labels, the name of each by its number, and its number by its name."""
 CODE = "usage.set_config"
@@ -82,8 +82,8 @@ def names_of_labels(config: Mapping[str, Any], count: int, given: Collection[str
     calls them. Names that are `given` stay. Raises `UsageError` if there are far too many.
     """
     names, numbers = config.get(NAMES), config.get(NUMBERS)
-    if count > _MOST_LABELS:
-        fault = f"{LABELS}={count}: more than {_MOST_LABELS:,} labels cannot be named"
+    if count > MOST_LABELS:
+        fault = f"{LABELS}={count}: more than {MOST_LABELS:,} labels cannot be named"
         raise UsageError(Problem("config.labels", fault))
     if isinstance(names, dict) and NAMES not in given and len(names) != count:
         names = {str(number): names.get(str(number), f"LABEL_{number}") for number in range(count)}

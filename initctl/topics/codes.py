@@ -25,6 +25,7 @@ _EXPLAINED = {
         "output.config",
         "output.sizes",
         "rows.",
+        "rule.blank",
         "tensor.blank",
         "usage.dims",
         "usage.rows",

@@ -128,7 +128,7 @@ def test_the_command_and_the_function_write_the_same(llama: Path, call: Call):
         (("--config", "llama", "-o", "out", "--set", "num_attention_heads=5"), 3, "transformers cannot build this"),
         (("--config", "llama", "-o", "out", "--dtype", "bf"), 2, "is not a floating-point dtype"),
         (("--config", "", "-o", "out"), 2, "--config is empty"),
-        (("--config", "org/model", "-o", "out"), 3, "run hf download org/model first"),
+        (("--config", "org/model", "-o", "out"), 3, "run hf download org/model config.json first"),
         (("--table", "net.safetensors", "-o", "out", *RULES), 3, "is not a table of tensors"),
         (("--like", "net.safetensors", "-o", "out", "-r", "*.bias=zeros"), 4, "no rule decides"),
         (
@@ -136,7 +136,12 @@ def test_the_command_and_the_function_write_the_same(llama: Path, call: Call):
             2,
             "--no-clobber replaces none",
         ),
-        (("net.safetensors", "-o", "out"), 2, "unexpected argument net.safetensors"),
+        (("net.safetensors", "-o", "out"), 2, "unexpected argument net.safetensors; write --like net.safetensors"),
+        (("llama", "-o", "out"), 2, "unexpected argument llama; write --config llama"),
+        (("llama/config.json", "-o", "out"), 2, "json; write --config llama/config.json"),
+        (("none", "-o", "out"), 2, "unexpected argument none; see initctl new --help"),
+        (("llama", "--config", "llama", "-o", "out"), 2, "unexpected argument llama; see initctl new --help"),
+        (("llama", "--config", "llama"), 2, "unexpected argument llama; write -o llama to write the result there"),
         (("--like", "net.safetensors", "-o", "out", "--root", "model", *RULES), 2, "there is no tensor under model"),
     ],
 )
@@ -149,6 +154,15 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert line.startswith("initctl: error: ")
     assert message in line
     assert sorted(path.name for path in net.parent.iterdir()) == ["llama", "net.safetensors"]
+
+
+def test_weights_that_a_recipe_leaves_lead_to_the_preset_and_to_the_topic_about_new_checkpoints(
+    llama: Path, call: Call
+):
+    (llama.parent / "r.toml").write_text('[[rule]]\nmatch = "*norm*"\ninit = "ones"\n')
+    done = call("new", "--config", "llama", "-o", "out", "-f", "r.toml")
+    assert done.err.endswith("; use -p auto (preset llama), or add a rule that fills them\nsee: initctl help new\n")
+    assert call("new", "--config", "llama", "-o", "out", "-f", "r.toml", "-p", "auto").status == 0
 
 
 def test_transformers_writes_nothing_to_the_terminal(llama: Path):

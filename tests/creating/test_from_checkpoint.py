@@ -14,7 +14,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import initctl
-from initctl.errors import ConflictError, FitError, UsageError
+from initctl.errors import ConflictError, FitError, InitctlError, UsageError
 from initctl.events import Progress
 from tests.presets.fresh import quiet
 
@@ -326,3 +326,38 @@ def test_a_recipe_with_new_sizes_is_refused(tmp_path: Path):
     save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors")
     with pytest.raises(initctl.UsageError, match=r"r\.toml: asks for other sizes .* a new checkpoint cannot get"):
         initctl.new(tmp_path / "b.safetensors", like=tmp_path / "a.safetensors", recipes=[tmp_path / "r.toml"])
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "options", "message"),
+    [
+        ("new.safetensors", None, {"overwrite": False}, "exists"),
+        ("new.safetensors", None, {}, "exists and is plain text"),
+        ("new", "letter.txt", {}, "contains files that are not part of the result"),
+        ("new", "model.safetensors", {"overwrite": False}, "exists"),
+        ("new", None, {"max_shard_size": "5GB"}, "is a file, but the result is a directory"),
+    ],
+)
+def test_a_dry_run_refuses_an_output_as_the_run_itself_does(
+    tmp_path: Path, name: str, there: str | None, options, message: str
+):
+    save_file(tensors(), tmp_path / "a.safetensors")
+    found = tmp_path / name / there if there else tmp_path / name
+    found.parent.mkdir(exist_ok=True)
+    found.write_text("a letter")
+    refused = []
+    for dry_run in (True, False):
+        with pytest.raises(InitctlError) as raised:
+            initctl.new(tmp_path / name, like=tmp_path / "a.safetensors", rules=RULES, dry_run=dry_run, **options)
+        refused.append((type(raised.value), raised.value.problems))
+    assert refused[0] == refused[1]
+    assert message in str(raised.value)
+
+
+def test_a_dry_run_says_that_it_would_replace_what_is_there(tmp_path: Path):
+    save_file(tensors(), tmp_path / "a.safetensors")
+    options = {"like": tmp_path / "a.safetensors", "rules": RULES}
+    assert not initctl.new(tmp_path / "b.safetensors", **options).replaced
+    planned = initctl.new(tmp_path / "b.safetensors", **options, dry_run=True)
+    assert planned.replaced
+    assert planned.summary()[-1] == f"would replace {tmp_path}/b.safetensors (1 file)"

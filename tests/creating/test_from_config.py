@@ -158,6 +158,16 @@ def test_rules_come_after_the_preset_auto_and_a_recipe_takes_its_place(tmp_path:
     assert all(bool((tensor == 1).all()) for tensor in load_file(tmp_path / "b" / "model.safetensors").values())
 
 
+def test_rules_may_override_all_of_the_preset_that_is_the_default_but_not_of_one_that_is_asked_for(tmp_path: Path):
+    config = config_of(CHOSEN["LlamaForCausalLM"], tmp_path)
+    initctl.new(tmp_path / "new", config=config, rules=["*=constant:val=2"])
+    assert all(bool((tensor == 2).all()) for tensor in load_file(tmp_path / "new" / "model.safetensors").values())
+    with pytest.raises(FitError, match="preset llama: fills no tensor"):
+        initctl.new(tmp_path / "new", config=config, rules=["*=ones"], preset="auto")
+    with pytest.raises(FitError, match=r"lm_head\.weight=zeros\): has no effect: rule 2"):
+        initctl.new(tmp_path / "new", config=config, rules=["lm_head.weight=zeros", "*=ones"])
+
+
 def test_rules_suffice_for_a_model_without_a_preset(tmp_path: Path):
     fnet = transformers.FNetConfig(vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=1)
     fnet.save_pretrained(config := tmp_path / "config")
@@ -167,12 +177,127 @@ def test_rules_suffice_for_a_model_without_a_preset(tmp_path: Path):
     assert load_file(tmp_path / "new" / "model.safetensors")
 
 
+SMALL = {
+    **dict.fromkeys(("vocab_size", "hidden_size", "intermediate_size"), 16),
+    **dict.fromkeys(("num_hidden_layers", "num_attention_heads", "num_key_value_heads"), 2),
+    "head_dim": 8,
+}
+TOKENS = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), 1)
+
+
+def written(folder: Path, **fields: Any) -> Path:
+    """A directory with a `config.json` of these `fields`."""
+    (folder / "config").mkdir(exist_ok=True)
+    (folder / "config" / "config.json").write_text(json.dumps(fields))
+    return folder / "config"
+
+
+@pytest.mark.parametrize("kind", ["exaone", "internlm3", "iquestcoder"])
+@pytest.mark.parametrize("name", ["LlamaForCausalLM", "OfThisFamilyForCausalLM"])
+def test_a_family_whose_models_are_of_another_one_is_built_as_transformers_builds_it(
+    tmp_path: Path, kind: str, name: str
+):
+    fields = {"model_type": kind, "architectures": [name], "auto_map": {"AutoModelForCausalLM": "m.M"}}
+    config = written(tmp_path, **fields, **SMALL, **TOKENS)
+    with quiet():
+        rules = ["*=normal:std=0.02"] if kind == "exaone" else []  # whose tensors have other names on disk
+        created = initctl.new(tmp_path / "new", config=config, rules=rules)
+        model, info = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "new", output_loading_info=True)
+    assert type(model).__name__ == "LlamaForCausalLM"
+    assert model.config.model_type == kind
+    assert not {key: found for key, found in info.items() if found}
+    assert {problem.code for problem in created.plan.warnings} == (
+        {"config.architectures"} if name[0] == "O" else set()
+    )
+
+
+def test_a_model_of_the_text_alone_takes_the_text_part_of_its_configuration(tmp_path: Path):
+    text = {**SMALL, "linear_num_key_heads": 2, "linear_num_value_heads": 2}
+    parts = {"text_config": {**text, "layer_types": ["full_attention"] * 2}, "vision_config": {"depth": 1}}
+    config = written(tmp_path, model_type="qwen3_5", architectures=["Qwen3_5ForCausalLM"], **parts)
+    created = initctl.new(tmp_path / "new", config=config, rules=["*=normal:std=0.02"])
+    assert created.plan.checkpoint.by_name["lm_head.weight"].shape == (16, 16)
+    with quiet():
+        made = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "new", output_loading_info=True)
+    assert not {key: found for key, found in made[1].items() if found}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "hint"),
+    [
+        ({"model_type": "pix2struct"}, "no model without a head for pix2struct", "Pix2StructForConditionalGeneration"),
+        (
+            {"model_type": "sam_mask_decoder"},
+            "no model without a head for sam_mask_decoder",
+            "if this is not a part of",
+        ),
+        (
+            {"model_type": "llama", "architectures": ["LamaForCausalLM"]},
+            "not a model of transformers for llama",
+            'architectures=["LlamaForCausalLM"]',
+        ),
+        (
+            {"model_type": "llama", "dtype": "float8_e5m2", **SMALL},
+            "no model in dtype float8_e5m2",
+            "with --dtype: float16, ",
+        ),
+        ({"model_type": "bert", "num_labels": 10**9}, "num_labels is 1000000000: more than 1,000,000", ""),
+        ({"model_type": "clip", "text_config": {"num_labels": 10**9}}, "num_labels is 1000000000", ""),
+    ],
+)
+def test_a_configuration_that_gives_no_model_is_refused_with_what_to_write(
+    tmp_path: Path, fields: dict[str, Any], message: str, hint: str
+):
+    with pytest.raises(InputError) as raised:
+        initctl.new(tmp_path / "new", config=written(tmp_path, **fields))
+    (problem,) = raised.value.problems
+    assert problem.code == "config.refused"
+    assert message in problem.message
+    assert hint in (problem.hint or "")
+
+
+@pytest.mark.parametrize("settings", [{}, {"hidden_size": 0}])
+def test_a_size_of_zero_is_named_if_no_tensor_has_elements(tmp_path: Path, settings: dict[str, Any]):
+    sizes = {} if settings else {"hidden_size": 0}
+    config = written(tmp_path, model_type="llama", **{**SMALL, **sizes})
+    with pytest.raises(InputError, match="no tensor of this model has elements") as raised:
+        initctl.new(tmp_path / "new", config=config, settings=settings)
+    assert "ZeRO" not in str(raised.value)
+    assert ("set hidden_size=0 makes" if settings else "a size in it is 0") in (raised.value.problems[0].hint or "")
+
+
+def test_a_rule_for_empty_tensors_alone_is_refused_without_a_word_of_zero_3(tmp_path: Path):
+    (tmp_path / "t.json").write_text(
+        json.dumps({"tensors": [{"name": name, "dtype": "float32", "shape": [0]} for name in "ab"]})
+    )
+    with pytest.raises(FitError, match="a size of 0 makes a tensor empty"):
+        initctl.new(tmp_path / "new", table=tmp_path / "t.json", rules=["*=ones"])
+
+
+@pytest.mark.filterwarnings("ignore::initctl.InitctlWarning")
+def test_float8_is_for_the_files_alone_and_the_model_keeps_its_dtype(tmp_path: Path):
+    model = CHOSEN["LlamaForCausalLM"]
+    config = config_of(model, tmp_path)
+    initctl.new(tmp_path / "new", config=config, dtype="float8_e5m2")
+    initctl.new(tmp_path / "like", like=saved(model, config), dtype="float8_e5m2", preset="auto")
+    assert tensors(tmp_path / "new") == tensors(tmp_path / "like")
+    assert {dtype for dtype, _, _ in tensors(tmp_path / "new").values()} == {torch.float8_e5m2}
+    for folder in ("new", "like"):
+        assert json.loads((tmp_path / folder / "config.json").read_text())["dtype"] == "float32"
+        assert loaded(model, tmp_path / folder) == {}
+
+
 def test_a_parameter_that_no_rule_fills_is_named(tmp_path: Path):
     (tmp_path / "one.toml").write_text('[[rule]]\nmatch = "*norm*"\ninit = "ones"\n')
     config = config_of(CHOSEN["LlamaForCausalLM"], tmp_path)
     with pytest.raises(FitError, match=r"no rule fills model\.embed_tokens\.weight") as raised:
         initctl.new(tmp_path / "new", config=config, recipes=[tmp_path / "one.toml"])
-    assert [problem.code for problem in raised.value.problems] == ["tensor.blank"]
+    (problem,) = raised.value.problems
+    assert problem.code == "new.unfilled"
+    assert problem.hint == "use -p auto (preset llama), or add a rule that fills them"
+    with pytest.raises(FitError, match=r"use preset='auto' \(preset llama\), or add"):
+        initctl.new(tmp_path / "new", config=config, preset="gpt2", allow_unused=True)
+    initctl.new(tmp_path / "new", config=config, preset="auto", recipes=[tmp_path / "one.toml"])
 
 
 def test_buffers_have_the_values_that_the_model_computes_and_a_rule_may_change_them(tmp_path: Path):
@@ -204,13 +329,14 @@ def test_buffers_have_the_values_that_the_model_computes_and_a_rule_may_change_t
 def test_a_buffer_with_random_values_must_be_filled(tmp_path: Path):
     config = transformers.Sam2Config()
     config.architectures = ["Sam2Model"]
-    config.save_pretrained(tmp_path)
+    config.save_pretrained(tmp_path / "config")
     (tmp_path / "r.toml").write_text('[[rule]]\nmatch = "nothing"\ninit = "ones"\n')
     with pytest.raises(FitError) as raised:
-        initctl.new(tmp_path / "new", config=tmp_path, recipes=[tmp_path / "r.toml"], allow_unused=True)
+        initctl.new(tmp_path / "new", config=tmp_path / "config", recipes=[tmp_path / "r.toml"], allow_unused=True)
     (problem,) = raised.value.problems
-    assert problem.code == "tensor.blank"
-    created = initctl.new(tmp_path / "new", config=tmp_path, rules=["*=normal:std=0.02"], dry_run=True)
+    assert problem.code == "new.unfilled"
+    options: dict[str, Any] = {"config": tmp_path / "config", "rules": ["*=normal:std=0.02"]}
+    created = initctl.new(tmp_path / "new", **options, dry_run=True)
     assert "shared_image_embedding.positional_embedding" in {action.tensor.name for action in created.plan.actions}
 
 
@@ -260,7 +386,7 @@ def test_nothing_is_asked_of_a_network(tmp_path: Path, monkeypatch: pytest.Monke
         ({"hidden_size": -8}, "cannot build this model", None),
         ({"vocab_size": 2**62}, "cannot build this model", None),
         ({"dtype": "float99"}, "cannot build this model", None),
-        ({"dtype": "int8"}, "cannot build this model", None),
+        ({"dtype": "int8"}, "transformers builds no model in dtype int8", "with `dtype`: float16, bfloat16"),
         ({"rope_parameters": "none"}, "cannot build this model", None),
     ],
 )
@@ -286,7 +412,7 @@ def test_a_configuration_that_transformers_refuses_is_one_line(
         ("{", "is not valid JSON"),
         ("[]", "not a JSON object"),
         ('{"a": 1, "a": 2}', "appears twice"),
-        ('{"a": NaN}', "NaN is not JSON"),
+        ('{"a": 1e999}', "a number is too large"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )
@@ -296,13 +422,43 @@ def test_a_config_json_that_is_not_valid_is_refused(tmp_path: Path, text: str, m
         initctl.new(tmp_path / "new", config=tmp_path)
 
 
+def test_infinities_in_a_configuration_are_read_and_written_as_transformers_writes_them(tmp_path: Path):
+    config = config_of(CHOSEN["Mamba2ForCausalLM"], tmp_path)
+    text = json.loads((config / "config.json").read_text()) | {"time_step_limit": [0.0, float("inf")]}
+    (config / "config.json").write_text(json.dumps(text))
+    assert "Infinity]" in (config / "config.json").read_text()
+    initctl.new(tmp_path / "new", config=config)
+    saved(CHOSEN["Mamba2ForCausalLM"], config)
+    assert (tmp_path / "new" / "config.json").read_text() == (tmp_path / "saved" / "config.json").read_text()
+    assert loaded(CHOSEN["Mamba2ForCausalLM"], tmp_path / "new") == {}
+    made = getattr(transformers, "Mamba2ForCausalLM").from_pretrained(tmp_path / "new")  # noqa: B009
+    assert list(made.config.time_step_limit) == [0.0, float("inf")]
+
+
+def test_infinities_beside_a_checkpoint_stay_as_they_are_written(tmp_path: Path):
+    config = config_of(CHOSEN["LlamaForCausalLM"], tmp_path)
+    source = saved(CHOSEN["LlamaForCausalLM"], config)
+    text = (source / "config.json").read_text().replace("{", '{\n  "limits": [-Infinity, Infinity, NaN],', 1)
+    (source / "config.json").write_text(text)
+    initctl.apply(source, tmp_path / "a", preset="auto")
+    assert (tmp_path / "a" / "config.json").read_text() == text
+    initctl.new(tmp_path / "b", like=source, preset="auto", dtype="bfloat16")
+    assert (tmp_path / "b" / "config.json").read_text() == text.replace("float32", "bfloat16")
+    initctl.apply(source, tmp_path / "c", preset="auto", set_config={"extra": 1})
+    assert '"limits": [-Infinity, Infinity, NaN],' in (tmp_path / "c" / "config.json").read_text()
+
+
 def test_a_missing_config_json_says_what_to_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty: has no config\.json; name a directory that has one"):
         initctl.new("new", config="empty")
-    with pytest.raises(InputError, match="run hf download meta/llama first"):
+    with pytest.raises(InputError, match=r"run hf download meta/llama config\.json first"):
         initctl.new("new", config="meta/llama")
+    with pytest.raises(InputError, match=r"hf download meta/llama config\.json$"):
+        initctl.new("new", config="https://huggingface.co/meta/llama")
+    with pytest.raises(InputError, match="run hf download meta/llama first"):
+        initctl.new("new", like="meta/llama", rules=["*=ones"])
     with pytest.raises(InputError, match=r"c\.json: no such file"):
         initctl.new("new", config="c.json")
 

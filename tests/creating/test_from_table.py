@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import initctl
-from initctl.creating.from_table import from_table
+from initctl.creating.from_table import Table
 from initctl.errors import FitError, InitctlError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ ENTRY = st.fixed_dictionaries(
 def test_any_json_is_a_table_or_refused(tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any]):
     path = table_at(tmp_path_factory.getbasetemp(), document)
     try:
-        table = from_table(str(path), dtype=None).checkpoint
+        table = Table(str(path)).template().checkpoint
     except InitctlError as error:
         assert [problem.code for problem in error.problems] == ["table.malformed"]
     else:

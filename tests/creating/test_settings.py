@@ -10,6 +10,8 @@ import transformers
 from safetensors.torch import load_file
 
 import initctl
+from initctl.architecture.kinds import Kind
+from initctl.architecture.layers import with_layers
 from initctl.architecture.settings import with_fields
 from initctl.errors import InputError, UsageError
 from tests.presets.fresh import quiet
@@ -133,6 +135,58 @@ def test_only_lists_of_the_layers_whose_number_is_set_follow_it(part: str, field
         elif follows:
             del expected[follows]
         assert (found[part.rstrip(".")] if part else found) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "expected"),
+    [
+        (
+            "Gemma3nTextModel",
+            30,
+            {
+                "intermediate_size": [64] * 30,
+                "activation_sparsity_pattern": [0.95] * 10 + [0.0] * 20,
+            },
+        ),
+        ("Gemma3nTextModel", 36, {"intermediate_size": [64] * 36}),
+        ("Dinov2Model", 2, {"stage_names": ["stem", "stage1", "stage2"], "out_indices": [2]}),
+        ("Dinov2Model", 13, {"out_features": ["stage13"], "out_indices": [13]}),
+        ("BeitModel", 2, {"stage_names": ["stem", "stage1", "stage2"], "out_features": ["stage2"]}),
+    ],
+)
+def test_what_a_class_derives_from_the_number_of_layers_follows_it(
+    tmp_path: Path, name: str, layers: int, expected: dict[str, Any]
+):
+    sizes = {"vocab_size": 10, "vocab_size_per_layer_input": 10, "intermediate_size": [64] * 35}
+    config = config_of(tmp_path, name, **(sizes if name[0] == "G" else {}))
+    options = {"settings": {"num_hidden_layers": layers}, "rules": ["*=zeros"]}
+    initctl.new(tmp_path / "new", config=config, **options, dtype="float16")
+    found = written(tmp_path / "new")
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_layers_of_a_backbone_that_are_gone_are_named_and_may_be_chosen_by_either_field(tmp_path: Path):
+    config = config_of(tmp_path, "Dinov2Backbone", out_indices=[3, 12])
+    options: dict[str, Any] = {"config": config, "rules": ["*=zeros"], "dry_run": True}
+    settings = {"num_hidden_layers": 3}
+    with pytest.raises(InputError, match=r"out_features must be a subset of stage_names.* add them to `settings`"):
+        initctl.new(tmp_path / "new", **options, settings=settings)
+    for chosen in ({"out_indices": [1, 3]}, {"out_features": ["stage1", "stage3"]}):
+        made = initctl.new(tmp_path / "new", **options, settings={**settings, **chosen})
+        found = made.plan.checkpoint.config() or {}
+        assert (found["out_indices"], found["out_features"]) == ([1, 3], ["stage1", "stage3"])
+
+
+def test_the_layers_of_a_part_are_followed_by_the_lists_of_this_part(tmp_path: Path):
+    text = {"num_hidden_layers": 35, "intermediate_size": [64] * 35, "vocab_size": 10, "vocab_size_per_layer_input": 9}
+    text["activation_sparsity_pattern"] = [0.5] * 35
+    config = config_of(tmp_path, "Gemma3nForConditionalGeneration", text_config=text)
+    before = written(config)
+    old = Kind.of(before, "config.json")
+    new = {**before, "text_config": {**before["text_config"], "num_hidden_layers": 30}}
+    found = with_layers(new, before, {"text_config.num_hidden_layers": 30}, old)
+    assert found["text_config"]["intermediate_size"] == [64] * 30
+    assert found["text_config"]["activation_sparsity_pattern"] == [0.5] * 30
 
 
 def test_a_list_that_is_set_too_stays_as_it_is_set(tmp_path: Path):

@@ -128,6 +128,8 @@ def _llamas() -> Iterator[Model]:
     )
     for stem in alike.split():
         yield from several("llama", stem, "ForCausalLM", **PADDED, head_dim=16)
+    for stem in ("InternLM3", "IQuestCoder"):  # which transformers builds as Llama
+        yield Model("llama", "LlamaForCausalLM", f"{stem}Config", {**PADDED, "head_dim": 16}, stem)
 
 
 def _gemma3s(text: dict[str, Any]) -> Iterator[Model]:

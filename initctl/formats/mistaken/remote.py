@@ -30,11 +30,14 @@ _COPY = {
 """The command that downloads a URL, by its scheme."""
 
 
-def refuse_missing(path: str) -> None:
-    """Raise `InputError` if `path`, which does not exist, names a model on a hub, a server or in a bucket."""
+def refuse_missing(path: str, wanted: str | None = None) -> None:
+    """Raise `InputError` if `path`, which does not exist, names a model on a hub, a server or in a bucket.
+
+    The hint says how to download it, or just the file of it that is `wanted`.
+    """
     if found := _HUB.fullmatch(path):
         message = f"{shown(path)}: is on the Hugging Face Hub, but {_LOCAL_ONLY}"
-        names = " ".join(map(shown, filter(None, (found["name"], found["file"]))))
+        names = " ".join(map(shown, filter(None, (found["name"], found["file"] or wanted))))
         raise InputError(Problem("file.remote", message, f"download it first: hf download {names}"))
     if found := _URL.fullmatch(path):
         copy = _COPY.get(found["scheme"].lower())
@@ -42,5 +45,7 @@ def refuse_missing(path: str) -> None:
         raise InputError(Problem("file.remote", message, f"download it first{f': {copy}' if copy else ''}"))
     if _HUB_NAME.fullmatch(path) and not path.endswith(_ENDINGS) and not os.path.isdir(os.path.dirname(path)):
         message = f"{shown(path)}: no such file or directory; {_LOCAL_ONLY}"
-        hint = f"if it is a model on the Hugging Face Hub, run hf download {path} first"
+        hint = (
+            f"if it is a model on the Hugging Face Hub, run hf download {' '.join(filter(None, (path, wanted)))} first"
+        )
         raise InputError(Problem("file.missing", message, hint))

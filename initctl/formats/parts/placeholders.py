@@ -43,6 +43,8 @@ def where_they_are(checkpoint: Checkpoint) -> str | None:
     """What to do to get the weights; None if there are no placeholders."""
     if not placeholders(checkpoint):
         return None
+    if checkpoint.incomplete and not checkpoint.files:
+        return "a size of 0 makes a tensor empty"
     if _is_deepspeed(checkpoint):
         return "ZeRO-3 keeps the weights in *_optim_states.pt: run zero_to_fp32.py first"
     return "the weights were not gathered before saving; with ZeRO-3, run zero_to_fp32.py on DeepSpeed's checkpoint"
