@@ -13,6 +13,8 @@ from initctl.events import Event
 from initctl.integers import counting
 
 if TYPE_CHECKING:
+    import torch
+
     from initctl.applied import Applied
     from initctl.creating import Created
     from initctl.execution import FormatChoice
@@ -97,7 +99,7 @@ def new(
     config: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     root: str | None = None,
-    dtype: str | None = None,
+    dtype: torch.dtype | str | None = None,
     max_shard_size: str | None = None,
     overwrite: bool | None = None,
     dry_run: bool = False,
@@ -119,11 +121,12 @@ def new(
             Buffers have the values that the model computes. By default, the preset is `auto`; `rules` come after it.
         settings: other values for fields of the configuration, by dotted keys, such as `{"hidden_size": 64}`.
         root: for `like`, as for `initctl.plan`.
-        dtype: the dtype of floating-point tensors, such as `bfloat16`; by default that of the source.
+        dtype: the dtype of floating-point tensors, such as `torch.bfloat16` or its name `bfloat16`; by default that of
+            the source.
         max_shard_size: the most bytes of tensors in one file of a directory; by default `5GB`, but with `like` the
             files stay the same.
         overwrite: as for `initctl.apply`.
-        dry_run: plan, and write nothing.
+        dry_run: plan, and write nothing. An output that would be refused is refused.
         threads, on_event: as for `initctl.apply`.
         rules, recipes, preset, seed, allow_unused, device, rng: as for `initctl.plan`.
 
@@ -142,14 +145,14 @@ def new(
 
     for name in asked.keys() - AskedOfNew.__annotations__.keys():
         raise unknown(name, AskedOfNew.__annotations__)
-    for name, text in {"root": root, "dtype": dtype, "max_shard_size": max_shard_size}.items():
+    for name, text in {"root": root, "max_shard_size": max_shard_size}.items():
         check_text(name, text)
     paths = {"like": like, "table": table, "config": config}
     source = source_of(
         **{name: None if path is None else path_of(name, path) for name, path in paths.items()},
         settings=mapping("settings", settings or {}),
         root=root,
-        dtype=dtype,
+        dtype=None if dtype is None else str(dtype).removeprefix("torch."),
     )
     target = Target(path=path_of("output", output), max_shard_size=max_shard_size, overwrite=overwrite)
 

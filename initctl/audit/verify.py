@@ -263,7 +263,7 @@ def _same(action: Action) -> object:
 
 def _other_fields(checkpoint: Checkpoint) -> Iterator[FileDifference]:
     """What is wrong with `config.json` if `checkpoint` was to have other values in it already."""
-    if fields := [shown(str(setting)) for setting in checkpoint.new_fields]:
+    if fields := [shown(str(setting)) for setting in checkpoint.result.fields]:
         yield FileDifference(checkpoint.named(CONFIG), f"does not say {listed(fields)}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from initctl.errors import Problem, UsageError, shown
 
 _ENDED = re.compile(r"\s*(?:,|$)")
-_NEXT = re.compile(r",(?=[\w.-]+=)")
+_NEXT = re.compile(r",\s*(?=[\w.-]+=)")
 """A comma that another field follows."""
 _JSON = ("{", "[", '"')
 """What JSON begins with, and other text seldom."""

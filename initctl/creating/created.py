@@ -54,4 +54,4 @@ def _origin(checkpoint: Checkpoint) -> str:
     """Where values come from that no rule gives: a checkpoint, a model, or a table, whose counters begin at 0."""
     if checkpoint.files:
         return "copied"
-    return "as the model computes them" if checkpoint.new_files else "set to 0"
+    return "as the model computes them" if checkpoint.result.files else "set to 0"

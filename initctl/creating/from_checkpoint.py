@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.architecture import BUILT
 from initctl.creating.template import Template
-from initctl.formats import read_checkpoint
+from initctl.formats import Result, read_checkpoint
 from initctl.formats.config import CONFIG, LONGEST, Setting
 from initctl.formats.opening import read_small
 from initctl.planning.advice.left_alone import is_learned
@@ -52,7 +52,8 @@ def _with_dtype(table: Checkpoint, dtype: DType) -> Checkpoint:
         replace(tensor, dtype=dtype, blocks=()) if is_learned(tensor) and tensor.dtype.kind == "float" else tensor
         for tensor in table.tensors
     )
-    return replace(table, tensors=tuple(tensors), incomplete=True, new_files=_new_config(table, dtype.name))
+    result = Result(files=_new_config(table, dtype.name))
+    return replace(table, tensors=tuple(tensors), incomplete=True, result=result)
 
 
 def _new_config(table: Checkpoint, dtype: str) -> dict[str, bytes]:

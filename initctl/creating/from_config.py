@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.architecture import BUILT, Description, model_of
 from initctl.creating.template import Template
 from initctl.errors import InputError, Problem, shown
-from initctl.formats import Checkpoint
+from initctl.formats import Checkpoint, Result
 from initctl.formats.config import CONFIG, read_config_file
 from initctl.formats.file_formats import SAFETENSORS
 from initctl.formats.mistaken.remote import refuse_missing
@@ -69,7 +69,7 @@ def _checkpoint(path: str, model: Model) -> Checkpoint:
         tensors=model.tensors,
         incomplete=True,
         values=model.values,
-        new_files={name: text.encode() for name, text in model.files.items()},
+        result=Result(files={name: text.encode() for name, text in model.files.items()}),
     )
 
 

@@ -45,9 +45,9 @@ def converted(plan: Plan, conversion: Conversion, name: str, dropped: Sequence[s
     contents = {names[name]: _content(parts, form, names[name], shard) for name, shard in spread.items()}
     if len(spread) > 1:
         contents[checkpoint.named(naming.index)] = _file(shards.index_of(spread), checkpoint)
-    if checkpoint.new_fields:
+    if checkpoint.result.fields:
         contents[checkpoint.named(CONFIG)] = _file(config_text(checkpoint), checkpoint)
-    contents |= {checkpoint.named(name): _file(data, checkpoint) for name, data in checkpoint.new_files.items()}
+    contents |= {checkpoint.named(name): _file(data, checkpoint) for name, data in checkpoint.result.files.items()}
     new = {*contents, *dropped}
     others = [file for file in checkpoint.side_files if file.name not in new]
     contents |= {file.name: Content.rewritten(FilledFile.of(file, ())) for file in others}

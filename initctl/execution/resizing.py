@@ -36,11 +36,11 @@ def check_resizable(
     """Raise `UsageError` if the new shapes, or the new fields of `config.json`, cannot be written in this way."""
     if checkpoint.resized:
         _check_shapes(checkpoint, conversion, patch=patch, is_reset=is_reset)
-    if checkpoint.new_fields and patch:
+    if checkpoint.result.fields and patch:
         fault = f"--patch overwrites only the bytes of weights, and cannot change {CONFIG}"
         raise UsageError(Problem("output.patch", fault, "leave out --patch"))
     has_config = conversion.is_directory if conversion else checkpoint.is_directory
-    if checkpoint.new_fields and not (has_config and checkpoint.is_directory):
+    if checkpoint.result.fields and not (has_config and checkpoint.is_directory):
         place = shown(output if output is not None else checkpoint.path)
         fault = f"set-config: {place} is one file, and {CONFIG} is not written with it"
         hint = "name the directory of the checkpoint" if not checkpoint.is_directory else "write to a directory"

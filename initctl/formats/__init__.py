@@ -25,7 +25,7 @@ opening.py          opening and reading files that may contain anything
 """
 
 from initctl.formats.beside import Beside, beside, with_beside
-from initctl.formats.checkpoint import Checkpoint
+from initctl.formats.checkpoint import Checkpoint, Result
 from initctl.formats.checkpoint_file import CheckpointFile, Checksum
 from initctl.formats.config import read_other_config
 from initctl.formats.file_formats import check_is_checkpoint
@@ -36,6 +36,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointFile",
     "Checksum",
+    "Result",
     "beside",
     "check_is_checkpoint",
     "read_checkpoint",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.display.tables import Displayed, Report, count, size_text
 from initctl.errors import ConflictError, Problem, shown
@@ -30,6 +30,20 @@ STALE = "directory.stale"
 """The code of the warning about stale files. It is dropped if an option already answers it."""
 
 
+class Result(NamedTuple):
+    """What a result has that the checkpoint which it is made from has not.
+
+    `config` is the content of its `config.json`, if that differs from the one beside the checkpoint; `fields` are the
+    values that differ. `files` are further files, by name. `sized` are the names of tensors that a size was asked for,
+    which they may have already.
+    """
+
+    config: Mapping[str, Any] | None = None
+    fields: tuple[Setting, ...] = ()
+    files: Mapping[str, bytes] = {}
+    sized: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Checkpoint(Displayed, Location):
     """The checkpoint at a location.
@@ -44,10 +58,8 @@ class Checkpoint(Displayed, Location):
     parameters. If initctl cannot write the format, `read_only` is its name in messages: it can only be converted.
 
     `files` is empty for a model in memory, and for a checkpoint that is yet to be written. If some elements have no
-    value yet, the table is `incomplete`: rules must fill them. `sized` are the names of tensors that a size was asked
-    for, which they may have already. `new_config` is the content of `config.json` in the result, if it differs from the
-    one beside the checkpoint; `new_fields` are the values that differ. `values` are the bytes of tensors that no file
-    holds, and `new_files` are further files of the result, both by name.
+    value yet, the table is `incomplete`: rules must fill them. `values` are the bytes of tensors that no file holds, by
+    name. `result` is what the result has besides the values of tensors, and the checkpoint has not.
     """
 
     format: str
@@ -66,18 +78,15 @@ class Checkpoint(Displayed, Location):
     beside: tuple[str, ...] = ()
     read_only: str | None = None
     incomplete: bool = False
-    sized: frozenset[str] = frozenset()
-    new_config: Mapping[str, Any] | None = None
-    new_fields: tuple[Setting, ...] = ()
     values: Mapping[str, bytes] = field(default_factory=dict)
-    new_files: Mapping[str, bytes] = field(default_factory=dict)
+    result: Result = field(default_factory=Result)
 
     def config(self) -> Mapping[str, Any] | None:
         """The content of `config.json`; None if there is no such file. Raises `InputError`."""
-        if self.new_config is not None:
-            return self.new_config
-        if CONFIG in self.new_files:
-            return parse_config(self.new_files[CONFIG])
+        if self.result.config is not None:
+            return self.result.config
+        if CONFIG in self.result.files:
+            return parse_config(self.result.files[CONFIG])
         return read_config(self.home) if self.files else None
 
     @cached_property
@@ -88,10 +97,10 @@ class Checkpoint(Displayed, Location):
     @property
     def as_read(self) -> Checkpoint:
         """The table as its files are: every tensor with its old shape, and the old `config.json`."""
-        if not self.resized and self.new_config is None:
+        if not self.resized and self.result.config is None:
             return self
         tensors = tuple(tensor.old or tensor for tensor in self.tensors)
-        return replace(self, tensors=tensors, incomplete=False, new_config=None, new_fields=())
+        return replace(self, tensors=tensors, incomplete=False, result=self.result._replace(config=None, fields=()))
 
     @property
     def without_config(self) -> str:
@@ -141,7 +150,7 @@ class Checkpoint(Displayed, Location):
         """The other files that a conversion copies: all but the one that says where tensors are, and those that are
         written anew.
         """
-        return tuple(f for f in self.other_files if f.name != self.described_by and f.name not in self.new_files)
+        return tuple(f for f in self.other_files if f.name != self.described_by and f.name not in self.result.files)
 
     @property
     def by_name(self) -> dict[str, TensorSpec]:

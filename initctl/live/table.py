@@ -14,7 +14,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from initctl.dtypes import BY_NAME
 from initctl.errors import InputError, Problem, listed, shown
-from initctl.formats.checkpoint import IN_MEMORY, Checkpoint
+from initctl.formats.checkpoint import IN_MEMORY, Checkpoint, Result
 from initctl.formats.state_dicts.names import without_prefix, wrapper_prefix
 from initctl.formats.state_dicts.roots import named_apart
 from initctl.live.addresses import by_address
@@ -85,7 +85,7 @@ def _table(found: Named, config: Mapping[str, Any] | None, *, is_whole: bool) ->
         files=(),
         tensors=named_apart(without_prefix(spec, prefix) for spec in kept),
         warnings=(*_untied(apart), *_computed(found.computed)),
-        new_config=config,
+        result=Result(config=config),
     )
     return LiveTable(
         checkpoint,

@@ -37,7 +37,7 @@ def whole_model(of: Checkpoint | str | os.PathLike[str], table: LiveTable) -> Ch
     return replace(
         whole,
         tensors=tuple(_merged(tensor, local.get(tensor.name)) for tensor in whole.tensors),
-        new_config=whole.new_config if here.new_config is None else here.new_config,
+        result=whole.result if here.result.config is None else here.result,
         **_WITHOUT_THE_REST,
     )
 

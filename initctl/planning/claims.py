@@ -81,7 +81,7 @@ def rows_of(rows: Rows, lookup: Lookup) -> RowRange:
     """
     if not lookup.tensor.shape:
         raise Unfit("it has no dimensions, so it has no rows", needs="ndim >= 1")
-    count, is_sized = lookup.tensor.shape[0], lookup.tensor.name in lookup.around.checkpoint.sized
+    count, is_sized = lookup.tensor.shape[0], lookup.tensor.name in lookup.around.checkpoint.result.sized
     first, last = _row(rows.start, lookup), _row(rows.stop, lookup)
     hint = _OTHER_SIZE if is_sized else _MORE_ROWS
     for expression, row in ((rows.start, first), (rows.stop, last)):

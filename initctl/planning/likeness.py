@@ -25,7 +25,7 @@ class Likeness:
     """
 
     def __init__(self, rules: Sequence[BoundRule], around: Surroundings) -> None:
-        self._sized = around.checkpoint.sized
+        self._sized = around.checkpoint.result.sized
         self._exact_name_only = around.exact_name_only
         self._seen_by = [seen for rule in rules if (seen := _seen_by(rule, around))]
 

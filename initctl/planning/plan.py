@@ -113,7 +113,7 @@ class Plan(Displayed):
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The fields of `config.json` that get another value."""
-        return self.checkpoint.new_fields
+        return self.checkpoint.result.fields
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the plan to the file `path`. `initctl.load_plan` loads it, for exactly this checkpoint.

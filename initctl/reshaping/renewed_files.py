@@ -53,7 +53,7 @@ def renewed_files(checkpoint: Checkpoint) -> dict[str, RenewedFile]:
 def config_text(checkpoint: Checkpoint) -> bytes:
     """The new content of `config.json`: the old text with other values. Raises `InputError`."""
     text = read_small(os.path.join(checkpoint.home, CONFIG), LONGEST).decode()
-    return edited(text, checkpoint.new_fields).encode()
+    return edited(text, checkpoint.result.fields).encode()
 
 
 def _with_new_shapes(checkpoint: Checkpoint) -> set[str]:
@@ -108,7 +108,7 @@ def _new_sums(sums: Any, tensors: Iterable[TensorSpec]) -> Iterator[Setting]:  #
 
 
 def _config(checkpoint: Checkpoint) -> Iterator[RenewedFile]:
-    if checkpoint.new_fields and (file := checkpoint.file(CONFIG)):
+    if checkpoint.result.fields and (file := checkpoint.file(CONFIG)):
         yield _of_text(file, config_text(checkpoint))
 
 

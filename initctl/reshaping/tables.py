@@ -33,15 +33,10 @@ def reshaped(checkpoint: Checkpoint, shapes: Mapping[str, NewShape], config: Map
     tensors = tuple(_reshaped(t, shapes[t.name]) if t.name in shapes else t for t in checkpoint.tensors)
     is_incomplete = any(TensorPart(tensor).blank_rows for tensor in tensors if tensor.old)
     fields = () if config is None else tuple(changed_fields(checkpoint.config() or {}, config))
-    new = config if fields else checkpoint.new_config
-    return replace(
-        checkpoint,
-        tensors=tensors,
-        incomplete=is_incomplete,
-        sized=frozenset(shapes),
-        new_config=new,
-        new_fields=fields,
-    )
+    result = checkpoint.result._replace(sized=frozenset(shapes), fields=fields)
+    if fields:
+        result = result._replace(config=config)
+    return replace(checkpoint, tensors=tensors, incomplete=is_incomplete, result=result)
 
 
 def _reshaped(tensor: TensorSpec, new: NewShape) -> TensorSpec:

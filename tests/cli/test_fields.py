@@ -17,6 +17,7 @@ from initctl.errors import UsageError
         ("a=1,b=x", {"a": 1, "b": "x"}),
         ("act=gelu_new,n=1.5", {"act": "gelu_new", "n": 1.5}),
         ("a=x,y,b=2", {"a": "x,y", "b": 2}),
+        ("a=x, b=2, c=[1], d=y", {"a": "x", "b": 2, "c": [1], "d": "y"}),
         ("a=x,b", {"a": "x,b"}),
         ('a=[1, 2],b={"c": "d,e=f"}', {"a": [1, 2], "b": {"c": "d,e=f"}}),
         ('a=[1, 2],b="x,y=1",c=true,d=null', {"a": [1, 2], "b": "x,y=1", "c": True, "d": None}),

@@ -138,7 +138,7 @@ def test_every_floating_point_tensor_needs_a_rule_and_integers_are_copied(tmp_pa
 def test_another_dtype_is_for_what_rules_fill(tmp_path: Path, out: str):
     kept = {"ids": torch.arange(5), "rope.inv_freq": torch.full((3,), 0.5)}
     save_file({**tensors(), **kept}, tmp_path / "a.safetensors", {"format": "pt", "by": "me"})
-    created = initctl.new(tmp_path / out, like=tmp_path / "a.safetensors", rules=RULES, dtype="bfloat16")
+    created = initctl.new(tmp_path / out, like=tmp_path / "a.safetensors", rules=RULES, dtype=torch.bfloat16)
     found = load_file(tmp_path / out / "a.safetensors" if out == "new" else tmp_path / out)
     initctl.apply(tmp_path / "a.safetensors", tmp_path / "wide.safetensors", rules=RULES)
     wide = load_file(tmp_path / "wide.safetensors")
@@ -228,7 +228,7 @@ def test_a_source_is_needed_and_a_root_needs_another_checkpoint(tmp_path: Path):
         ({"config": 3}, "config: an int is not a path"),
         ({"config": "c", "settings": ["a"]}, "settings: a list is not a dict"),
         ({"config": "c", "settings": {3: 4}}, "settings: the key 3 is not a string"),
-        ({"like": "a", "dtype": torch.float16}, "dtype: a dtype is not a string"),
+        ({"like": "a", "max_shard_size": 5}, "max_shard_size: an int is not a string"),
         ({"like": "a", "require_all": True}, "unknown argument 'require_all'"),
         ({"like": "a", "reset_optimizer": True}, "unknown argument 'reset_optimizer'"),
     ],

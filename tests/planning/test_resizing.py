@@ -427,7 +427,7 @@ def test_a_recipe_has_sizes_and_settings_and_options_come_after_it(model: Path, 
         "scale": (2,),
     }
     assert plan.to_json()["set_config"] == {"num_labels": 5, "inner.a": 2}
-    assert [str(setting) for setting in plan.checkpoint.new_fields] == ["num_labels=5", "inner.a=2"]
+    assert [str(setting) for setting in plan.checkpoint.result.fields] == ["num_labels=5", "inner.a=2"]
     (tmp_path / "again.toml").write_text(plan.recipe())
     again = quietly(model, recipes=[tmp_path / "again.toml"])
     assert again.to_document() | {"actions": []} == plan.to_document() | {

@@ -99,7 +99,7 @@ class _Field(NamedTuple):
 def fields_out_of_step(_: Decided, around: Surroundings) -> Iterator[Problem]:
     """Fields that agree with the old sizes of tensors, but one of both changes and they agree no more."""
     checkpoint = around.checkpoint
-    if not (checkpoint.resized or checkpoint.new_fields):
+    if not (checkpoint.resized or checkpoint.result.fields):
         return
     with suppress(InputError):  # reported if anything depends on it
         before, after = (table.config() for table in (checkpoint.as_read, checkpoint))
@@ -176,7 +176,7 @@ def _fields(config: Mapping[str, Any], above: str = "") -> Iterator[_Field]:
 
 def added_fields(_: Decided, around: Surroundings) -> Iterator[Problem]:
     """Fields that config.json does not have yet. They may be new to it, or misspelled."""
-    if not (settings := around.checkpoint.new_fields):
+    if not (settings := around.checkpoint.result.fields):
         return
     config = around.checkpoint.as_read.config() or {}
     for key, keys in ((setting.key, setting.keys) for setting in settings):
