@@ -1,7 +1,6 @@
 """What every test run has of its own: a cache of compiled code, so that the code under test is compiled; and signals as
 a terminal's processes get them, wherever it is started: what a background job ignores, its children would ignore too.
-No example of hypothesis has a deadline, since other processes may need the processor. Coverage, which doubles the time,
-is not measured in tests that are marked with `no_cover`: they run thousands of times what other tests run too.
+No example of hypothesis has a deadline, since other processes may need the processor.
 """
 
 from __future__ import annotations

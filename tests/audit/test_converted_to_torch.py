@@ -64,7 +64,6 @@ def test_it_holds_by_a_saved_plan(case: tuple[Path, Path], tmp_path: Path):
     assert initctl.verify(initctl.load_plan(tmp_path / "plan.json", result=after)).holds
 
 
-@pytest.mark.no_cover
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(data=st.data())
 def test_no_flipped_bit_of_a_tensor_is_passed_over(tmp_path: Path, case: tuple[Path, Path], data: st.DataObject):
@@ -79,7 +78,6 @@ def test_no_flipped_bit_of_a_tensor_is_passed_over(tmp_path: Path, case: tuple[P
     assert [difference.tensor for difference in found.differences] == [tensor.name]
 
 
-@pytest.mark.no_cover
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(data=st.data())
 def test_no_flipped_bit_that_changes_what_torch_reads_is_passed_over(

@@ -47,7 +47,6 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return before, folder / "out", RULES[request.param]
 
 
-@pytest.mark.no_cover
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=250)
 @given(data=st.data())
 def test_no_flipped_bit_of_the_file_is_passed_over(

@@ -82,7 +82,6 @@ def flipped(path: Path, folder: Path, name: str, at: int, bit: int = 0) -> Path:
     return folder / "flipped.safetensors"
 
 
-@pytest.mark.no_cover
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=120)
 @given(data=st.data())
 def test_each_flipped_bit_is_found_at_its_index(tmp_path: Path, written: tuple[Path, Path], data: st.DataObject):

@@ -26,7 +26,6 @@ def test_nothing_is_found_in_a_fresh_model(fresh: Path):
     assert not found.reading.is_trained
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
 def test_a_damage_is_found_alone_and_its_rule_fixes_it(fresh: Path, damage: Damage, tmp_path: Path):
     found = outcome(fresh, damage, tmp_path)

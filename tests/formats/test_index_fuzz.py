@@ -17,8 +17,6 @@ from tests.formats.handwritten import float_file, sharded
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.no_cover
-
 LIES = {"w": "a.safetensors", "v": "x/b.safetensors"}
 """Where the tensors are. An index that leaves out a shard is that of a smaller checkpoint."""
 

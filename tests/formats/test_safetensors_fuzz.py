@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.no_cover
-
 STRICTER = ("appears twice",)
 """Words of the refusals of what the library accepts: the whole list of verdicts that differ."""
 

@@ -214,8 +214,15 @@ def test_what_config_json_does_not_tell_is_refused_with_tensor_and_rule(
     assert told in message
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_of_config_json_that_is_not_finite_is_refused_only_if_a_rule_uses_it(tmp_path: Path, number: str):
+    configured(tmp_path, f'{{"a": {number}, "b": 2}}')
+    assert planned(tmp_path, TABLE, "emb=constant:val=config.b").actions
+    assert "val=config.a: is not a finite number" in refusal(tmp_path, TABLE, "emb=constant:val=config.a")
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", "null", "{", '{"a": 1, "a": 2}', '{"a": NaN}', '{"a": 1e999}', "\ufeff\x00", '{"a": ' * 5000]
+    "text", ["", "[]", "null", "{", '{"a": 1, "a": 2}', '{"a": 1e999}', "\ufeff\x00", '{"a": ' * 5000]
 )
 def test_a_config_json_that_cannot_be_read_is_refused_where_a_rule_asks_for_it(tmp_path: Path, text: str):
     configured(tmp_path, text)

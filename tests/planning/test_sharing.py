@@ -222,7 +222,6 @@ def test_many_views_of_one_storage_are_told_apart_in_time(tmp_path: Path, rule: 
     assert time.process_time() - begun < 20
 
 
-@pytest.mark.no_cover
 def test_many_views_that_are_apart_are_planned_in_time(tmp_path: Path):
     base = torch.zeros(64, 1200)
     path = saved(tmp_path, {f"v{i}": base[:, i] for i in range(1200)})
@@ -231,7 +230,6 @@ def test_many_views_that_are_apart_are_planned_in_time(tmp_path: Path):
     assert time.process_time() - begun < 40
 
 
-@pytest.mark.no_cover
 def test_views_that_are_hard_to_tell_apart_are_decided_in_time(tmp_path: Path):
     base = torch.zeros(8000)
     one = base.as_strided((30, 2), (21, 4007), 45)

@@ -34,7 +34,6 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Saved:
     return saved(MODELS[LLAMA], tmp_path_factory.mktemp("llama"))["hub"]
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("model", MODELS.values(), ids=str)
 def test_the_preset_that_config_json_chooses_gives_what_transformers_gives(model: Model, tmp_path: Path):
     for spelling, checkpoint in saved(model, tmp_path).items():
@@ -135,7 +134,6 @@ OLD_FILES: list[tuple[str, dict[str, str], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("name", "names", "kept"), OLD_FILES, ids=lambda value: value if isinstance(value, str) else ""
 )
@@ -169,7 +167,6 @@ TIED = [
 ]  # fmt: skip
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", TIED)
 def test_a_pickled_model_with_tied_heads_is_initialized_alike(name: str, tmp_path: Path):
     tied = replace(MODELS[name], settings={**MODELS[name].settings, "tie_word_embeddings": True})

@@ -281,7 +281,6 @@ def test_any_recipe_gives_the_same_plan_when_it_is_written_out(
         assume(False)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_gives_the_same_plan_when_it_is_written_out(tmp_path: Path, preset: str):
     rules = read_preset(preset).rules

@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 from random import Random
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +15,6 @@ from initctl.rules import Glob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-pytestmark = pytest.mark.no_cover
 
 ALPHABET = "ab.*?[]{}!-,\\^01é🙂 \n"
 MUST_BE_QUOTED = "*?[]{}!-,\\^01"

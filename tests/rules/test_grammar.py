@@ -26,7 +26,6 @@ from dataclasses import dataclass, field
 from itertools import chain, pairwise, product
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,8 +33,6 @@ from initctl.rules import Undefined, highest_numbers, parse_expression, parse_ru
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-pytestmark = pytest.mark.no_cover
 
 ANY_NUMBER = "(?<![0-9])([0-9]+)(?![0-9])"
 """Whole runs of digits."""

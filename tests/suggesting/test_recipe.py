@@ -42,7 +42,6 @@ def planned(path, folder, **asked):
     return found, plan
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("model", FAMILIES.values(), ids=FAMILIES)
 def test_a_model_with_a_preset_gets_exactly_what_the_preset_does(model, tmp_path):
     with quiet():

@@ -20,8 +20,6 @@ from tests.formats.torch_save.rewritten import legacy, pickle_of, saved, with_pi
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.no_cover
-
 T = torch.arange(6.0).reshape(2, 3)
 VALUE = {
     "state_dict": {"w": T, "t": T.t(), "v": T[1:], "i": torch.arange(3)},

@@ -25,8 +25,6 @@ from initctl.stream.laws import InverseSoftplus, LogUniform, UniformLog
 from initctl.stream.old_values import Affine, EveryRow, Mixture
 from initctl.stream.philox import words_of
 
-pytestmark = pytest.mark.no_cover
-
 REFERENCE = Engine()
 KEY = stream_key(0, "fc1.weight")
 
