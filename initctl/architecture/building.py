@@ -29,6 +29,7 @@ _IMPLEMENTATIONS = ("attn_implementation", "experts_implementation")
 """Fields that choose kernels, which transformers may load from the hub. The table does not depend on them."""
 _FOREIGN = ("auto_map", "quantization_config")
 """Fields that do not hold of the new checkpoint: code beside the original, and how its weights are packed."""
+_MOST_LAYERS = 10_000
 _OTHERS = "other fields may have to change, too: add them to --set"
 
 
@@ -41,7 +42,7 @@ def build(description: Description) -> Model:
     with _quiet_and_offline():
         kind = Kind.of(config, path)
         fields = _with_settings(config, settings, kind) if settings else config
-        _check_labels(fields, path)
+        _check_counts(fields, path)
         with refusing(path, _OTHERS if settings else None):
             return _built(kind.config_class, _cleaned(fields), description.dtype, path)
 
@@ -52,13 +53,15 @@ def _with_settings(config: Mapping[str, Any], settings: Mapping[str, Any], kind:
     return with_layers(found, config, settings, kind)
 
 
-def _check_labels(config: Mapping[str, Any], path: str) -> None:
-    """Raise `InputError` if a configuration has far too many labels: transformers names each."""
+def _check_counts(config: Mapping[str, Any], path: str) -> None:
+    """Raise `InputError` if a configuration has far too many labels or layers: transformers makes each."""
     for key, value in config.items():
         if isinstance(value, dict):
-            _check_labels(value, path)
+            _check_counts(value, path)
         elif key == LABELS and isinstance(value, int) and value > MOST_LABELS:
             raise refused(path, f"{LABELS} is {value}: more than {MOST_LABELS:,} labels cannot be named")
+        elif "layers" in key and isinstance(value, int) and value > _MOST_LAYERS:
+            raise refused(path, f"{shown(key)} is {value}: more than {_MOST_LAYERS:,} layers cannot be built")
 
 
 @contextmanager

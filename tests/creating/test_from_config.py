@@ -243,6 +243,7 @@ def test_a_model_of_the_text_alone_takes_the_text_part_of_its_configuration(tmp_
         ),
         ({"model_type": "bert", "num_labels": 10**9}, "num_labels is 1000000000: more than 1,000,000", ""),
         ({"model_type": "clip", "text_config": {"num_labels": 10**9}}, "num_labels is 1000000000", ""),
+        ({"model_type": "llama", "num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000: more than 10,000", ""),
     ],
 )
 def test_a_configuration_that_gives_no_model_is_refused_with_what_to_write(
