@@ -23,22 +23,12 @@ Every error is an `InitctlError`, every warning an `InitctlWarning`. `initctl he
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from initctl.api import (
-    apply,
-    changes,
-    diff,
-    doctor,
-    init_,
-    inspect,
-    load_manifest,
-    load_plan,
-    new,
-    param_init_fn,
-    plan,
-    stats,
-    suggest,
-    verify,
-)
+from initctl.api.judging import doctor, suggest
+from initctl.api.models import init_, param_init_fn
+from initctl.api.planning import changes, load_plan, plan
+from initctl.api.reading import diff, inspect, stats
+from initctl.api.verifying import load_manifest, verify
+from initctl.api.writing import apply, new
 from initctl.errors import (
     ConflictError,
     FitError,

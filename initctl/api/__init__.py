@@ -9,27 +9,3 @@ verifying.py   verify and load_manifest: whether a checkpoint holds what a plan,
 warning.py     warnings at the line of the caller
 writing.py     apply and new: write checkpoints
 """
-
-from initctl.api.judging import doctor, suggest
-from initctl.api.models import init_, param_init_fn
-from initctl.api.planning import changes, load_plan, plan
-from initctl.api.reading import diff, inspect, stats
-from initctl.api.verifying import load_manifest, verify
-from initctl.api.writing import apply, new
-
-__all__ = [
-    "apply",
-    "changes",
-    "diff",
-    "doctor",
-    "init_",
-    "inspect",
-    "load_manifest",
-    "load_plan",
-    "new",
-    "param_init_fn",
-    "plan",
-    "stats",
-    "suggest",
-    "verify",
-]

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def inspect(checkpoint: Path, *, root: str | None = None, component: str | None = None) -> Checkpoint:
     """The table of `checkpoint`: its files, tensors and metadata, with names relative to `root` as in `plan`.
 
-    Reads no tensor values. Raises `InputError`, and `UsageError` if no tensor is at `root`, or there is no folder
-    `component`. Warns of what is odd about the checkpoint, as `InitctlWarning`; so do all functions that read one.
+    Reads no tensor values. Raises `InputError` if the checkpoint cannot be read, and `UsageError` if `root` leads to no
+    tensor or `component` is not one of its folders. Warns of what is odd about the checkpoint, as `InitctlWarning`; so
+    do all functions that read one.
     """
     from initctl.formats import read_checkpoint
 

@@ -40,8 +40,8 @@ def verify(
     Args:
         plan: a plan; or a checkpoint, which is planned for first, with `asked` as for `initctl.plan`. Comparing two
             checkpoints needs no rules.
-        result: the checkpoint to verify; by default the plan's own, as it is now. Then only filled values are checked,
-            because there is no original to compare the rest with.
+        result: the checkpoint to verify; by default the plan's own, as it is now. Then only filled values are checked:
+            nothing says what the rest was.
         sample: compare only this many elements of each tensor.
         threads, on_event: as for `apply`.
 

@@ -36,8 +36,8 @@ class Config:
     def template(self) -> Template:
         """The tensors of its model. The other files of a directory go along.
 
-        Raises `InputError` if there is no configuration, or transformers cannot build its model; `UsageError` for an
-        unknown setting; and `StorageError` if transformers is missing.
+        Raises `InputError` if the configuration is missing or transformers cannot build its model, `UsageError` if a
+        setting is unknown, and `StorageError` if transformers is missing.
         """
         file = os.path.join(self.path, CONFIG) if os.path.isdir(self.path) else self.path
         read = _read(file, self.path)

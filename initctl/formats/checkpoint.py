@@ -31,11 +31,11 @@ STALE = "directory.stale"
 
 
 class Result(NamedTuple):
-    """What a result has that the checkpoint which it is made from has not.
+    """What the result of a plan has and its checkpoint has not.
 
-    `config` is the content of its `config.json`, if that differs from the one beside the checkpoint; `fields` are the
-    values that differ. `files` are further files, by name. `sized` are the names of tensors that a size was asked for,
-    which they may have already.
+    `config` is the content of `config.json`, if it differs from the one beside the checkpoint or if no file holds the
+    checkpoint; `fields` are the values that differ. `files` are further files, by name. `sized` are the names of
+    tensors that a size was asked for, which they may have already.
     """
 
     config: Mapping[str, Any] | None = None

@@ -128,12 +128,11 @@ def test_only_lists_of_the_layers_whose_number_is_set_follow_it(part: str, field
     fields = {field: 4, "decoder_layers": 4, **lists}
     config = {part.rstrip("."): fields} if part else fields
     for now in (2, 6):
-        found = with_fields(config, {f"{part}{field}": now}, [f"{part}{field}"], str)
+        settings = {f"{part}{field}": now}
+        found = with_layers(with_fields(config, settings, settings, str), config, settings, Kind(None))
         expected: dict[str, Any] = {**fields, field: now}
-        if follows and now == 2:
-            expected[follows] = ["a"] * 2
-        elif follows:
-            del expected[follows]
+        if follows:
+            expected[follows] = ["a"] * now
         assert (found[part.rstrip(".")] if part else found) == expected
 
 
