@@ -1,6 +1,8 @@
 """How output reaches the disk: staged beside its target, synced, and put into place in one step, or not at all.
 
-staging.py        a file or a directory on its way to its target
+new_files.py      new files and directories, written and flushed to the disk
+replacing.py      the one step in which they take their place
+staging.py        a file or a directory that is removed unless it takes its place
 patching.py       an existing file, overwritten in place
 reserving.py      disk space: blocks shared with the source, or reserved
 copying.py        bytes from file to file, copied by the kernel if possible

@@ -1,6 +1,7 @@
 """Carry out a plan: copy what is kept, compute what rules fill, in tasks by several threads; then commit in one step.
 
-execute.py        chooses how the result is written, and starts the workers
+execute.py        starts the workers, and writes the result
+drafting.py       what is written, and where
 output_format.py  the format of a result, by the ending of its path
 destination.py    the real path and the permissions of a result; what must not be replaced
 stale_files.py    which other files of a directory are copied too

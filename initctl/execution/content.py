@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.execution.tasks import copy_tasks, gather_tasks
+from initctl.execution.tasks import copy_tasks, gather_tasks, is_sequential
 from initctl.filling.targets import TargetBlock
 from initctl.formats.writing.formats import Layout
-from initctl.layout.ranges import ByteRange, total
+from initctl.layout.ranges import ByteRange, common, overlap, total
+from initctl.stream import WholeLaw
 from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
     from initctl.filling.targets import FilledFile
     from initctl.formats import CheckpointFile, Checksum
+    from initctl.formats.writing.formats import Part
     from initctl.planning import Action
     from initctl.workers import Task
 
@@ -23,6 +25,7 @@ class Content(NamedTuple):
 
     `targets` are computed. `kept` ranges of `source` are copied to the same offsets. `moved` are parts of tensors, each
     with the offset at which its tensor begins. The `checked` checksums of input files are verified before the commit.
+    If a `window` is given, only these bytes of the file are written.
     """
 
     layout: Layout
@@ -32,6 +35,7 @@ class Content(NamedTuple):
     kept: Sequence[ByteRange] = ()
     moved: Sequence[tuple[TensorPart, int]] = ()
     checked: Sequence[tuple[CheckpointFile, Checksum]] = ()
+    window: ByteRange | None = None
 
     @classmethod
     def rewritten(cls, filled: FilledFile, to_renew: Sequence[Checksum] = ()) -> Content:
@@ -48,9 +52,10 @@ class Content(NamedTuple):
         """Bytes of all tasks. Bytes between the elements of a strided target count twice: they are copied, and written
         back with the elements.
         """
-        moved = sum(part.nbytes for part, _ in self.moved)
+        moved = sum(self._inside(bytes_of(part, begin), part.nbytes) for part, begin in self.moved)
+        filled = sum(self._inside(target.range, target.nbytes) for target in self.targets)
         checked = sum(checksum.stop - checksum.start for _, checksum in self.checked)
-        return total(self.kept) + moved + checked + sum(target.nbytes for target in self.targets)
+        return total(self.kept) + moved + checked + filled
 
     @property
     def files(self) -> set[str]:
@@ -64,7 +69,65 @@ class Content(NamedTuple):
             yield from copy_tasks(sources[self.source.name], self.kept, destination)
         for part, begin in self.moved:
             for block in part.blocks:
-                yield from gather_tasks(part.tensor, block, sources[block.file], destination, begin)
+                yield from gather_tasks(part.tensor, block, sources[block.file], destination, begin, self.window)
+
+    def within(self, window: ByteRange) -> Content:
+        """The part of it in `window`. Nothing is checked. The edges must not be inside of an `indivisible` range."""
+        moved = [(part, begin) for part, begin in self.moved if overlap([window], *bytes_of(part, begin))]
+        return self._replace(
+            layout=self.layout._replace(parts=list(_clipped(self.layout.parts, window))),
+            targets=[target.within(window) for target in self.targets if overlap([window], *target.range)],
+            kept=common(self.kept, [window]),
+            moved=moved,
+            checked=(),
+            window=window,
+        )
+
+    @property
+    def indivisible(self) -> list[ByteRange]:
+        """The ranges that one process must write alone, sorted and disjoint.
+
+        Between them, a multiple of 16 bytes is not inside of an element. Tensors that are computed as a whole are
+        computed once. Bytes between the elements of a strided block are read and written back with them.
+        """
+        found = [(target.range, _is_indivisible(target)) for target in self.targets]
+        found += [(bytes_of(part, begin), not is_sequential(part)) for part, begin in self.moved]
+        return [joint for joint, is_whole in _clusters(found) if is_whole]
+
+    def _inside(self, where: ByteRange, nbytes: int) -> int:
+        """How many of the `nbytes` that are written in a range are in the window."""
+        return nbytes if self.window is None else min(nbytes, overlap([self.window], *where))
+
+
+def _is_indivisible(target: TargetBlock) -> bool:
+    is_whole = not target.is_ready and isinstance(target.law, WholeLaw)
+    return is_whole or not target.block.is_row_major or bool(target.block.offset % target.width)
+
+
+def bytes_of(part: TensorPart, begin: int) -> ByteRange:
+    """The bytes of the rows of `part`, in a file in which its tensor begins at byte `begin`, in row-major order."""
+    first = TensorPart(part.tensor, (0, part.rows[0])).nbytes if part.rows else 0
+    return ByteRange(begin + first, begin + first + part.nbytes)
+
+
+def _clipped(parts: Iterable[Part], window: ByteRange) -> Iterator[Part]:
+    """What of `parts` is in `window`."""
+    for place, data in parts:
+        start, stop = max(place, window.start), min(place + len(data), window.stop)
+        if start < stop:
+            yield start, data[start - place : stop - place]
+
+
+def _clusters(ranges: Iterable[tuple[ByteRange, bool]]) -> Iterator[tuple[ByteRange, bool]]:
+    """`ranges` sorted, those that overlap joined, each with a flag: whether it is set for any that was joined."""
+    joint, flag = ByteRange(0, 0), False
+    for (start, stop), given in sorted(ranges):
+        if start < joint.stop:
+            joint, flag = ByteRange(joint.start, max(joint.stop, stop)), flag or given
+        else:
+            yield joint, flag
+            joint, flag = ByteRange(start, stop), given
+    yield joint, flag
 
 
 def target_at(action: Action, offset: int) -> TargetBlock:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.commit.staging import new_file_mode
+from initctl.commit.new_files import new_file_mode
 from initctl.errors import FitError, Problem, shown
-from initctl.execution.content import Content, Draft, target_at
+from initctl.execution.content import Content, Draft, bytes_of, target_at
 from initctl.filling.targets import FilledFile
 from initctl.formats.config import CONFIG
 from initctl.formats.directories import shards
@@ -18,12 +18,12 @@ from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.formats import Format, Layout, Part
 from initctl.grouping import grouped
 from initctl.reshaping.renewed_files import config_text
-from initctl.tensors import TensorPart, TensorSpec
 
 if TYPE_CHECKING:
     from initctl.execution.output_format import Conversion
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.planning import Action, Plan
+    from initctl.tensors import TensorPart, TensorSpec
 
 _LARGEST_FILE = 2**63
 
@@ -136,8 +136,8 @@ def _content(parts: _Parts, format_: Format, name: str, tensors: Sequence[Tensor
 
 def _known(part: TensorPart, begin: int, checkpoint: Checkpoint) -> Part:
     """The values of `part` that no file holds; its tensor begins at byte `begin`."""
-    first = TensorPart(part.tensor, (0, part.rows[0])).nbytes if part.rows else 0
-    return begin + first, checkpoint.values[part.tensor.name][first : first + part.nbytes]
+    start, stop = bytes_of(part, begin)
+    return start, checkpoint.values[part.tensor.name][start - begin : stop - begin]
 
 
 def _file(data: bytes, checkpoint: Checkpoint) -> Content:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.commit.new_files import new_file_mode
 from initctl.commit.places import check_parent, is_open_stream
-from initctl.commit.staging import new_file_mode
 from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
@@ -26,10 +26,23 @@ _ELSEWHERE = "write to another file with -o"
 
 
 class Destination(NamedTuple):
-    """The real path of the output, a file or a directory, and its permissions."""
+    """The real path of the output, a file or a directory, its permissions, and how it takes its place.
+
+    With `no_clobber` nothing is replaced. Otherwise `check` is called before a directory is replaced. If `without` is
+    given, all other files of the directory there become files of the new one, except these.
+    """
 
     path: str
     mode: int
+    is_directory: bool = False
+    no_clobber: bool = False
+    check: Callable[[], None] | None = None
+    without: Container[str] | None = None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether a file is there, or a directory that is not empty."""
+        return os.path.isfile(self.path) or (os.path.isdir(self.path) and bool(os.listdir(self.path)))
 
 
 def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, overwrite: bool | None) -> Destination:
@@ -47,7 +60,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
         message = f"{shown(output)}: is inside the input directory"
         raise UsageError(Problem("output.inside", message, "name a path outside of it"))
     if not os.path.lexists(path):
-        return Destination(path, _mode(checkpoint, is_directory=is_directory))
+        return Destination(path, _mode(checkpoint, is_directory=is_directory), is_directory, overwrite is False)
     _check_is_other(checkpoint, path, output)
     if overwrite is False:
         hint = "leave --no-clobber out to replace it"
@@ -59,7 +72,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
         check_not_cached(path)
         if not overwrite:
             _check_is_checkpoint(path, output)
-    return Destination(path, os.stat(path).st_mode)
+    return Destination(path, os.stat(path).st_mode, is_directory)
 
 
 def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:

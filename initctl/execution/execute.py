@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit.failure import storage_errors
-from initctl.execution.destination import (
-    Destination,
-    check_in_place,
-    check_not_here,
-    check_not_source,
-    check_replaced,
-    destination,
-    real_path,
-)
-from initctl.execution.output_format import Conversion, names_directory
+from initctl.execution.destination import check_not_source
+from initctl.execution.drafting import checked, drafted, drafted_in_place, placed
 from initctl.execution.resizing import check_resizable
-from initctl.execution.rewriting import fill_in_place, rewritten
+from initctl.execution.rewriting import fill_in_place
 from initctl.execution.writer import Writer
 from initctl.filling.memory import check_memory
 from initctl.reading import olds
@@ -29,7 +19,7 @@ from initctl.workers import Workers
 
 if TYPE_CHECKING:
     from initctl.events import Event
-    from initctl.formats import Checkpoint, CheckpointFile
+    from initctl.execution.output_format import Conversion
     from initctl.planning import Plan
 
 
@@ -68,6 +58,29 @@ def execute(
     `UncertainError`, and after anything that `on_event` raises on `Committed`, the result is in place. `patch`
     overwrites only the bytes that rules fill: then `UncertainError` can also mean that only some of them are new.
     """
+    with opened_writer(plan, output, conversion=conversion, patch=patch, threads=threads, on_event=on_event) as writer:
+        if output is None:
+            return _in_place(writer, dropped, patch=patch)
+        draft, place = drafted(writer, output, conversion, dropped, overwrite=overwrite)
+        replaced = place.has_content
+        writer.write(draft, place)
+        return Written(output, tuple(draft.contents), writer.engines, replaced)
+
+
+@contextmanager
+def opened_writer(
+    plan: Plan,
+    output: str | None,
+    *,
+    conversion: Conversion | None = None,
+    patch: bool = False,
+    threads: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Iterator[Writer]:
+    """A writer for `plan`, if `output` and the memory allow it. Errors of the system in the body are `StorageError`.
+
+    The arguments are those of `execute`, which raises the same errors before it writes.
+    """
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
     is_reset = plan.buffers is not None
     check_resizable(plan.checkpoint, output, conversion, patch=patch, is_reset=is_reset)
@@ -76,10 +89,15 @@ def execute(
     check_memory(plan.actions)
     with _callers_errors(on_event) as on_event, ExitStack() as stack, storage_errors(output or plan.checkpoint.path):
         workers = stack.enter_context(Workers(threads or processors(), on_event))
-        writer = Writer(plan, workers, olds(plan, stack), on_event)
-        if output is None:
-            return _in_place(writer, dropped, patch=patch)
-        return _to_new_path(writer, output, conversion, dropped, overwrite=overwrite)
+        yield Writer(plan, workers, olds(plan, stack), on_event)
+
+
+def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written:
+    if patch:
+        fill_in_place(writer, writer.touched)
+    elif made := drafted_in_place(writer, dropped):
+        writer.write(*made)
+    return Written(writer.checkpoint.path, tuple(file.name for file in writer.touched), writer.engines)
 
 
 class _CallersError(Exception):
@@ -103,44 +121,6 @@ def _callers_errors(on_event: Callable[[Event], None] | None) -> Iterator[Callab
         raise raised.args[0] from None
 
 
-def _to_new_path(
-    writer: Writer, output: str, conversion: Conversion | None, dropped: Sequence[str], *, overwrite: bool | None
-) -> Written:
-    """Write to `output` as `conversion` says; or else a directory if the checkpoint is one or `output` names one."""
-    checkpoint = writer.checkpoint
-    is_directory = _is_directory(checkpoint, output, conversion)
-    place = destination(checkpoint, output, is_directory=is_directory, overwrite=overwrite)
-    if conversion:
-        from initctl.execution.converting import converted
-
-        draft = converted(writer.plan, conversion, os.path.basename(place.path), dropped)
-    elif is_directory:
-        others = (file for file in checkpoint.other_files if file.name not in dropped)
-        draft = rewritten(writer, {file.name: file for file in (*checkpoint.files, *others)})
-    else:
-        (file,) = checkpoint.files
-        draft = rewritten(writer, {os.path.basename(place.path): file})
-    names = tuple(draft.contents)
-    replaced = _has_content(place.path)
-    if is_directory:
-        check = None if overwrite is False else partial(check_replaced, place.path, output, names)
-        if check and os.path.lexists(place.path):
-            check()
-        writer.new_directory(draft, place, check_before_replacing=check)
-    else:
-        writer.new_file(draft, place, no_clobber=overwrite is False)
-    return Written(output, names, writer.engines, replaced)
-
-
-def _is_directory(checkpoint: Checkpoint, output: str, conversion: Conversion | None) -> bool:
-    return conversion.is_directory if conversion else checkpoint.is_directory or names_directory(output)
-
-
-def _has_content(path: str) -> bool:
-    """Whether a file is at `path`, or a directory that is not empty."""
-    return os.path.isfile(path) or (os.path.isdir(path) and bool(os.listdir(path)))
-
-
 def would_replace(
     plan: Plan, output: str, names: Iterable[str], *, conversion: Conversion | None, overwrite: bool | None
 ) -> bool:
@@ -149,34 +129,6 @@ def would_replace(
     Raises what `execute` raises about the output before it writes.
     """
     check_not_source(plan, output)
-    is_directory = _is_directory(plan.checkpoint, output, conversion)
-    place = destination(plan.checkpoint, output, is_directory=is_directory, overwrite=overwrite)
-    if is_directory and os.path.lexists(place.path):
-        check_replaced(place.path, output, names)
-    return _has_content(place.path)
-
-
-def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written:
-    checkpoint = writer.checkpoint
-    files = [*checkpoint.files, *(new.file for new in writer.renewed_files.values() if not new.tensors)]
-    touched = [file for file in files if file.name in writer.renewed_files or file.name in writer.targets]
-    if patch:
-        fill_in_place(writer, touched)
-    else:
-        check_in_place(checkpoint, touched, patch=False)
-        if len(touched) > 1 or dropped:
-            _exchange(writer, touched, dropped)
-        elif touched:
-            place = Destination(real_path(checkpoint, touched[0]), touched[0].mode)
-            writer.new_file(rewritten(writer, {touched[0].name: touched[0]}), place)
-    return Written(checkpoint.path, tuple(file.name for file in touched), writer.engines)
-
-
-def _exchange(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequence[str]) -> None:
-    """Replace the directory in one step, because several shards change or files are dropped. Other files are linked."""
-    checkpoint = writer.checkpoint
-    check_not_here(checkpoint.target)
-    names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}
-    place = Destination(checkpoint.target, os.stat(checkpoint.target).st_mode)
-    check = partial(check_not_here, checkpoint.target)
-    writer.new_directory(rewritten(writer, names), place, check_before_replacing=check, without=dropped)
+    place = placed(plan.checkpoint, output, conversion, overwrite=overwrite)
+    checked(place, output, names)
+    return place.has_content

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from initctl.commit.copying import copy_range, start_writeback, write_all, write_over_zeros
 from initctl.filling.targets import ElementRun, TargetBlock, packed, range_of
 from initctl.layout.order import TileOrder
-from initctl.layout.ranges import ByteRange
+from initctl.layout.ranges import ByteRange, common
 from initctl.layout.runs import runs, tiles
 from initctl.reading import read_array, read_tile
-from initctl.tensors import Block, Shape, TensorSpec, row_major
+from initctl.tensors import Block, Shape, TensorPart, TensorSpec, row_major
 from initctl.workers import Task
 
 if TYPE_CHECKING:
@@ -64,22 +64,43 @@ def strided_tasks(targets: Iterable[TargetBlock], computer: Computer, destinatio
             yield Task(tile.nbytes, partial(_fill_tile, tile, computer, destination, alone))
 
 
-def gather_tasks(tensor: TensorSpec, block: Block, source: int, destination: int, begin: int) -> Iterator[Task]:
-    """Tasks that copy a block of `tensor` from `source` to `destination`, where the tensor begins at byte `begin`."""
+def gather_tasks(
+    tensor: TensorSpec, block: Block, source: int, destination: int, begin: int, window: ByteRange | None = None
+) -> Iterator[Task]:
+    """Tasks that copy a block of `tensor` from `source` to `destination`, where the tensor begins at byte `begin`.
+
+    If a `window` is given, only bytes in it are written. It must contain the whole tensor unless that `is_sequential`.
+    """
     if tensor.dtype.bits % 8:  # only safetensors has such dtypes, and stores each tensor in one piece
         whole = ByteRange(block.offset, block.offset + tensor.nbytes)
-        yield from copy_tasks(source, [whole], destination, begin - block.offset)
+        yield from copy_tasks(source, _inside([whole], begin - block.offset, window), destination, begin - block.offset)
         return
     width = tensor.dtype.bits // 8
-    if block.is_row_major and block.shape[1:] == tensor.shape[1:]:
+    if _has_whole_rows(block, tensor):
         for run in runs(block, tensor.shape, width):
             shift = begin + run.start * width - run.offset
             part = ByteRange(run.offset, run.offset + run.numel * width)
-            yield from copy_tasks(source, [part], destination, shift)
+            yield from copy_tasks(source, _inside([part], shift, window), destination, shift)
     else:
         for tile in tiles(block, width, TILE):
             gather = partial(_gather, tile, tensor.shape, width, source, destination, begin)
             yield Task(tile.numel * width, gather, begin)
+
+
+def is_sequential(part: TensorPart) -> bool:
+    """Whether `gather_tasks` copies ranges of `part`, which can be cut anywhere."""
+    return bool(part.tensor.dtype.bits % 8) or all(_has_whole_rows(block, part.tensor) for block in part.blocks)
+
+
+def _has_whole_rows(block: Block, tensor: TensorSpec) -> bool:
+    return block.is_row_major and block.shape[1:] == tensor.shape[1:]
+
+
+def _inside(ranges: Sequence[ByteRange], shift: int, window: ByteRange | None) -> Sequence[ByteRange]:
+    """What of `ranges` is copied into `window`, if `shift` is added to their offsets."""
+    if window is None:
+        return ranges
+    return common(ranges, [ByteRange(window.start - shift, window.stop - shift)])
 
 
 def _copy(source: int, destination: int, start: int, stop: int, offset: int) -> None:

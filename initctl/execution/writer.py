@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property, partial
 from heapq import merge
@@ -15,22 +15,23 @@ from initctl.checksums import Sums, check_task, refuse, renew
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.reserving import check_space, reserve, set_size, share
-from initctl.commit.staging import NewFile, StagedDirectory, StagedFile
+from initctl.commit.staging import StagedDirectory, StagedFile
 from initctl.events import Committed, Event
 from initctl.execution.tasks import fill_tasks, strided_tasks
 from initctl.filling.computer import Computer
 from initctl.filling.engines import choose_engines
 from initctl.filling.targets import TargetBlock, targets_by_file
 from initctl.grouping import grouped
-from initctl.layout.ranges import ByteRange, joined, total, uncovered
+from initctl.layout.ranges import ByteRange, common, joined, total, uncovered
 from initctl.reading import TensorReader
 from initctl.reshaping.renewed_files import RenewedFile, renewed_files
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
+    from initctl.commit.new_files import NewFile
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
-    from initctl.formats import Checksum
+    from initctl.formats import CheckpointFile, Checksum
     from initctl.formats.writing.formats import Part
     from initctl.planning import Plan
     from initctl.stream import Old
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     """Gives a descriptor to write to, each time it is called."""
 
 
-class _Output(NamedTuple):
+class _Begun(NamedTuple):
     """A file that is written: its `content`, of which nothing is kept that the source shares; the bytes that need
     `space` on the disk; and its checksums, once they are known.
     """
@@ -83,63 +84,84 @@ class Writer:
         """The checkpoint's own files that change around their tensors, by name."""
         return renewed_files(self.checkpoint)
 
+    @cached_property
+    def touched(self) -> tuple[CheckpointFile, ...]:
+        """The checkpoint's own files that change."""
+        files = [*self.checkpoint.files, *(new.file for new in self.renewed_files.values() if not new.tensors)]
+        return tuple(file for file in files if file.name in self.renewed_files or file.name in self.targets)
+
     def committed(self) -> None:
         if self.on_event:
             self.on_event(Committed())
 
-    def new_file(self, draft: Draft, place: Destination, *, no_clobber: bool = False) -> None:
-        """Write the one file of `draft`. Raises `InputError` if the input is damaged, and what `StagedFile` raises."""
+    def write(self, draft: Draft, place: Destination) -> None:
+        """Write the files of `draft` to `place`.
+
+        Raises `InputError` if the input is damaged, and what `replace_file`, `replace_directory` and the check of
+        `place` raise.
+        """
+        if place.is_directory:
+            self._new_directory(draft, place)
+        else:
+            self._new_file(draft, place)
+
+    def _new_file(self, draft: Draft, place: Destination) -> None:
         (content,) = draft.contents.values()
         with StagedFile(place.path) as staged:
             self._write(draft, [(content._replace(mode=place.mode), staged)], place.path)
             self._check_unchanged(draft)
-            staged.commit(no_clobber=no_clobber, on_commit=self.committed)
+            staged.commit(no_clobber=place.no_clobber, on_commit=self.committed)
 
-    def new_directory(
-        self,
-        draft: Draft,
-        place: Destination,
-        *,
-        check_before_replacing: Callable[[], None] | None,
-        without: Container[str] | None = None,
-    ) -> None:
-        """Write the files of `draft`. If `without` is given, all other files at the place are linked in, except these.
-        Raises what `new_file` and `check_before_replacing` raise.
-        """
+    def _new_directory(self, draft: Draft, place: Destination) -> None:
         with StagedDirectory(place.path) as staged:
             files = [(content, staged.file(name)) for name, content in draft.contents.items()]
             self._write(draft, files, place.path)
-            if without is not None:
-                staged.link_rest(place.path, without=without)
+            if place.without is not None:
+                staged.link_rest(place.path, without=place.without)
             staged.sync(place.mode, like=self.checkpoint.directory)
             self._check_unchanged(draft)
-            staged.commit(check_before_replacing=check_before_replacing, on_commit=self.committed)
+            staged.commit(check_before_replacing=place.check, on_commit=self.committed)
 
     def _check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
         self.plan.check_sources()
 
-    def _write(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> None:
-        """Write new `files`, and flush them to the disk. Disk space for all of them is reserved first; messages call
-        them `path` if they do not fit together.
+    def write_pieces(self, draft: Draft, pieces: Sequence[tuple[Content, NewFile]], path: str) -> list[Sums]:
+        """Write `pieces` of the files of `draft`, and flush them to the disk; other processes write the rest. Returns
+        the checksums of what was computed, for each piece. Messages call them `path` if they do not fit together.
+
+        Raises `InputError` if the input is damaged.
         """
-        self.workers.total += sum(content.nbytes for content in draft.contents.values())
-        with TensorReader(self.checkpoint, draft.sources) as reader:
-            outputs = [self._begun(content, new, reader) for content, new in files]
-            check_space(os.path.dirname(path), sum(total(output.space) for output in outputs), path)
-            for output in outputs:
-                with output.new.opened() as descriptor, storage_errors(output.new.target):
-                    reserve(descriptor, output.space, output.new.target)
-            for output in outputs:
-                self._copy_and_fill(output, reader)
-        self.prepare_and_fill((target, output.new.opened) for output in outputs for target in output.content.targets)
-        for content, new, _, sums in outputs:
+        begun = self._filled(draft, pieces, path)
+        for _, new, _, _ in begun:
+            with new.opened() as descriptor, storage_errors(new.target):
+                os.fsync(descriptor)
+        self._check_unchanged(draft)
+        return [sums for _, _, _, sums in begun]
+
+    def _write(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> None:
+        """Write new `files`, and flush them to the disk. Messages call them `path` if they do not fit together."""
+        for content, new, _, sums in self._filled(draft, files, path):
             with new.opened() as descriptor, storage_errors(new.target):
                 self.change(partial(renew, sums=sums), descriptor, content.layout.checksums)
-                _write_parts(descriptor, content.layout.closing(descriptor))
+                write_parts(descriptor, content.layout.closing(descriptor))
                 new.sync(content.mode)
 
-    def _begun(self, content: Content, new: NewFile, reader: TensorReader) -> _Output:
+    def _filled(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> list[_Begun]:
+        """Write everything but checksums. Disk space for all `files` is reserved first."""
+        self.workers.total += sum(content.nbytes for content, _ in files)
+        with TensorReader(self.checkpoint, draft.sources) as reader:
+            begun = [self._begun(content, new, reader) for content, new in files]
+            check_space(os.path.dirname(path), sum(total(one.space) for one in begun), path)
+            for one in begun:
+                with one.new.opened() as descriptor, storage_errors(one.new.target):
+                    reserve(descriptor, one.space, one.new.target)
+            for one in begun:
+                self._copy_and_fill(one, reader)
+        self.prepare_and_fill((target, one.new.opened) for one in begun for target in one.content.targets)
+        return begun
+
+    def _begun(self, content: Content, new: NewFile, reader: TensorReader) -> _Begun:
         """Set the size of `new`, and let it share what is kept with the source, as far as the file system can."""
         size, rest = content.layout.size, content.kept
         with new.opened() as descriptor, storage_errors(new.target):
@@ -149,15 +171,17 @@ class Writer:
                     rest = share(source, descriptor, content.kept)
         self.workers.advance(total(content.kept) - total(rest))
         space = joined([*uncovered(size, content.kept), *rest])
-        return _Output(content._replace(kept=rest), new, space, Sums())
+        if content.window is not None:
+            space = common(space, [content.window])
+        return _Begun(content._replace(kept=rest), new, space, Sums())
 
-    def _copy_and_fill(self, output: _Output, reader: TensorReader) -> None:
+    def _copy_and_fill(self, begun: _Begun, reader: TensorReader) -> None:
         """Write everything that does not depend on a whole tensor, and verify what is copied."""
-        content, new, _, sums = output
+        content, new, _, sums = begun
         with ExitStack() as stack, storage_errors(new.target):
             descriptor = stack.enter_context(new.opened())
             sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}
-            _write_parts(descriptor, content.layout.parts)
+            write_parts(descriptor, content.layout.parts)
             copying = content.copying(sources, descriptor)
             kept = merge(self._checks(content, reader), copying, key=attrgetter("offset"))
             self.fill_ready(descriptor, content.targets, kept, sums)
@@ -206,6 +230,6 @@ class Writer:
         self.workers.run(Task(0, partial(change, descriptor, checksum)) for checksum in checksums)
 
 
-def _write_parts(descriptor: int, parts: Iterable[Part]) -> None:
+def write_parts(descriptor: int, parts: Iterable[Part]) -> None:
     for place, content in parts:
         write_all(descriptor, content, place)

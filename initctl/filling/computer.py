@@ -59,13 +59,15 @@ class Computer:
             raise _unfit(action, fact) from None
 
     def runs(self, targets: Iterable[TargetBlock]) -> Iterator[ElementRun]:
-        """The runs of row-major blocks whose laws are ready."""
-        for action, block, law in targets:
+        """The runs of row-major blocks whose laws are ready, as far as they are in the windows of their targets."""
+        for action, block, law, window in targets:
             dtype, key = action.tensor.dtype, stream_key(self.seed, action.value_name)
             width, parts = dtype.bits // 8, dtype.parts
             for start, numel, offset in runs(block, action.tensor.shape, width):
                 numbers = LawRun(cast("Law", law), key, start * parts, (start + numel) * parts, dtype)
-                yield ElementRun(numbers, action, offset, numel * width)
+                run = ElementRun(numbers, action, offset, numel * width)
+                if inside := run if window is None else run.within(window):
+                    yield inside
 
     def parts(self, runs: Sequence[ElementRun]) -> Iterator[tuple[Sequence[ElementRun], Bytes]]:
         """Consecutive parts of `runs` with their bytes, which are valid until the next part. The runs have no gaps, and

@@ -25,11 +25,15 @@ def needs_preparing(kind: type) -> bool:
 
 
 class TargetBlock(NamedTuple):
-    """A block that `action` fills by `law`: the action's law, or the prepared one."""
+    """A block that `action` fills by `law`: the action's law, or the prepared one.
+
+    If a `window` of the file is given, only the elements in it are filled. Its edges are not inside of an element.
+    """
 
     action: Action
     block: Block
     law: AnyLaw
+    window: ByteRange | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -44,6 +48,16 @@ class TargetBlock(NamedTuple):
     @property
     def nbytes(self) -> int:
         return self.block.numel * self.width
+
+    @property
+    def range(self) -> ByteRange:
+        """The bytes from its first element to its last, in its file."""
+        return ByteRange(self.block.offset, self.block.offset + self.block.extent * self.width)
+
+    def within(self, window: ByteRange) -> TargetBlock:
+        """The part of it in `window`."""
+        is_inside = window.start <= self.range.start and self.range.stop <= window.stop
+        return self if is_inside else self._replace(window=window)
 
 
 class FilledFile(NamedTuple):
@@ -75,6 +89,15 @@ class ElementRun(NamedTuple):
     action: Action
     offset: int
     nbytes: int
+
+    def within(self, window: ByteRange) -> ElementRun | None:
+        """Its elements in `window`, whose edges are not inside of one; None if there are none."""
+        start, stop = max(self.offset, window.start), min(self.offset + self.nbytes, window.stop)
+        if start >= stop:
+            return None
+        width = self.numbers.dtype.width
+        first, last = (self.numbers.start + (edge - self.offset) // width for edge in (start, stop))
+        return ElementRun(self.numbers._replace(start=first, stop=last), self.action, start, stop - start)
 
     def cut(self, limit: int) -> Iterator[ElementRun]:
         """Cut into parts of at most `limit` bytes."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit import staging
+from initctl.commit import replacing
 from initctl.commit.staging import StagedDirectory, StagedFile
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_the_new_name_is_brought_to_the_disk_whatever_comes_of_telling(tmp_path:
         raise LookupError
 
     synced: list[str] = []
-    monkeypatch.setattr(staging, "sync_directory", synced.append)
+    monkeypatch.setattr(replacing, "sync_directory", synced.append)
     with StagedFile(str(tmp_path / "target")) as staged:
         staged.sync(stat.S_IRUSR)
         with pytest.raises(LookupError):

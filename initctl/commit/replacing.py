@@ -1,0 +1,114 @@
+"""The one step in which something complete takes its place: before it every reader sees the old, after it the new."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from initctl.commit.exchange import exchange
+from initctl.commit.failure import storage_errors
+from initctl.commit.new_files import sync_directory
+from initctl.commit.undisturbed import undisturbed
+from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
+
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
+"""Error codes of renaming a directory to the name of a file, or of a directory that is not empty."""
+
+
+def replace_file(
+    path: str, target: str, *, no_clobber: bool = False, on_commit: Callable[[], None] = lambda: None
+) -> None:
+    """Let the file at `path` become `target`, or replace it, and call `on_commit` before anything else can happen.
+
+    With `no_clobber`, raises `ConflictError` if the target exists; then `path` stays, as another name of the file.
+    """
+    with undisturbed():
+        with storage_errors(target):
+            if no_clobber:
+                _link_as(path, target)
+            else:
+                os.replace(path, target)
+        _committed(target, on_commit)
+
+
+def replace_directory(
+    path: str,
+    target: str,
+    *,
+    check_before_replacing: Callable[[], None] | None = None,
+    on_commit: Callable[[], None] = lambda: None,
+) -> None:
+    """Let the directory at `path` become `target`, or replace it, in one step. Then call `on_commit`.
+
+    If the target exists by then, `check_before_replacing` is called first; it raises an error to prevent the
+    replacement. The old directory is at `path` afterwards. Without that function, an existing target is a
+    `ConflictError`.
+    """
+    with undisturbed():
+        while not _took_place(path, target, check_before_replacing):
+            pass
+        _committed(target, on_commit)
+
+
+def _took_place(path: str, target: str, check_before_replacing: Callable[[], None] | None) -> bool:
+    """Whether it is at the target now. If not, another process removed the target meanwhile: try again."""
+    with storage_errors(target):
+        if _renamed_to(path, target):
+            return True
+    if check_before_replacing is None:
+        raise _taken(target)
+    check_before_replacing()
+    return _exchanged(path, target)
+
+
+def _exchanged(path: str, target: str) -> bool:
+    try:
+        exchange(path, target)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        message = f"{shown(target)}: cannot be replaced in one step: {error.strerror}"
+        raise StorageError(
+            Problem("storage.no_exchange", message, "write to a directory that does not exist yet with -o")
+        ) from error
+    return True
+
+
+def _renamed_to(path: str, target: str) -> bool:
+    """Rename the directory `path` to `target` in one step. False if a file or a non-empty directory is there."""
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
+    return True
+
+
+def _link_as(path: str, target: str) -> None:
+    """Give the file `path` the name `target` in one step, unless that name is taken."""
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        raise _taken(target) from None
+
+
+def _committed(target: str, on_commit: Callable[[], None]) -> None:
+    """Call `on_commit`, then flush the name `target` to the disk, even if the call raises an error."""
+    try:
+        on_commit()
+    finally:
+        _sync_committed(os.path.dirname(target))
+
+
+def _sync_committed(directory: str) -> None:
+    try:
+        sync_directory(directory)
+    except OSError as error:
+        message = f"{shown(directory)}: the result is in place, but may not survive a power failure: {error.strerror}"
+        raise UncertainError(Problem("storage.uncertain", message)) from error
+
+
+def _taken(target: str) -> ConflictError:
+    return ConflictError(Problem("output.exists", f"{shown(target)}: exists"))

@@ -1,0 +1,97 @@
+"""What a plan makes of a checkpoint, and where: the files of the result before they are written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from initctl.execution.destination import (
+    Destination,
+    check_in_place,
+    check_not_here,
+    check_replaced,
+    destination,
+    real_path,
+)
+from initctl.execution.output_format import Conversion, names_directory
+from initctl.execution.rewriting import rewritten
+
+if TYPE_CHECKING:
+    from initctl.execution.content import Draft
+    from initctl.execution.writer import Writer
+    from initctl.formats import Checkpoint, CheckpointFile
+
+
+def drafted(
+    writer: Writer, output: str, conversion: Conversion | None, dropped: Sequence[str], *, overwrite: bool | None
+) -> tuple[Draft, Destination]:
+    """The draft of what is written to `output`, and its destination. The arguments are those of `execute`.
+
+    Raises what `execute` raises before it writes.
+    """
+    checkpoint = writer.checkpoint
+    place = placed(checkpoint, output, conversion, overwrite=overwrite)
+    if conversion:
+        from initctl.execution.converting import converted
+
+        draft = converted(writer.plan, conversion, os.path.basename(place.path), dropped)
+    elif place.is_directory:
+        others = (file for file in checkpoint.other_files if file.name not in dropped)
+        draft = rewritten(writer, {file.name: file for file in (*checkpoint.files, *others)})
+    else:
+        (file,) = checkpoint.files
+        draft = rewritten(writer, {os.path.basename(place.path): file})
+    return draft, checked(place, output, draft.contents)
+
+
+def placed(
+    checkpoint: Checkpoint, output: str, conversion: Conversion | None, *, overwrite: bool | None
+) -> Destination:
+    """The destination at `output`: as `conversion` says, or else a directory if the checkpoint is one or `output` names
+    one. Raises what `destination` raises.
+    """
+    is_directory = conversion.is_directory if conversion else checkpoint.is_directory or names_directory(output)
+    return destination(checkpoint, output, is_directory=is_directory, overwrite=overwrite)
+
+
+def checked(place: Destination, output: str, names: Iterable[str]) -> Destination:
+    """`place`, with the check that a directory of `names` may replace what is there. If something is there already, it
+    is checked now too. Messages call it `output`.
+    """
+    if not place.is_directory or place.no_clobber:
+        return place
+    check = partial(check_replaced, place.path, output, tuple(names))
+    if os.path.lexists(place.path):
+        check()
+    return place._replace(check=check)
+
+
+def drafted_in_place(writer: Writer, dropped: Sequence[str]) -> tuple[Draft, Destination] | None:
+    """The draft of the files that change in place, and its destination; None if nothing changes.
+
+    One file is replaced alone. If several change or some are `dropped`, a new directory replaces the old one.
+    """
+    checkpoint, touched = writer.checkpoint, writer.touched
+    check_in_place(checkpoint, touched, patch=False)
+    if len(touched) > 1 or dropped:
+        return _exchanging(writer, touched, dropped)
+    if not touched:
+        return None
+    place = Destination(real_path(checkpoint, touched[0]), touched[0].mode)
+    return rewritten(writer, {touched[0].name: touched[0]}), place
+
+
+def _exchanging(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequence[str]) -> tuple[Draft, Destination]:
+    checkpoint = writer.checkpoint
+    check_not_here(checkpoint.target)
+    names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}
+    place = Destination(
+        checkpoint.target,
+        os.stat(checkpoint.target).st_mode,
+        is_directory=True,
+        check=partial(check_not_here, checkpoint.target),
+        without=dropped,
+    )
+    return rewritten(writer, names), place
