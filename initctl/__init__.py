@@ -8,6 +8,7 @@
 
     plan, load_plan         what would be done to a checkpoint, tensor by tensor
     apply                   do it
+    parts                   do it by several processes, each a part
     new                     the same for a checkpoint that is not there yet
     init_, param_init_fn    do it to a model in memory, in place; or to its modules, one by one
     verify, load_manifest   whether a checkpoint holds what a plan, or a report, says
@@ -28,7 +29,7 @@ from initctl.api.models import init_, param_init_fn
 from initctl.api.planning import changes, load_plan, plan
 from initctl.api.reading import diff, inspect, stats
 from initctl.api.verifying import load_manifest, verify
-from initctl.api.writing import apply, new
+from initctl.api.writing import apply, new, parts
 from initctl.errors import (
     ConflictError,
     FitError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from initctl.creating import Created
     from initctl.diagnosing import Diagnosis
     from initctl.differences import Differences
+    from initctl.distributed.parts import Parts
     from initctl.manifest import Changes, Manifest
     from initctl.planning import Plan
     from initctl.statistics import Statistics
@@ -66,6 +68,7 @@ __all__ = [
     "InitctlWarning",
     "InputError",
     "Manifest",
+    "Parts",
     "Plan",
     "Problem",
     "RuleError",
@@ -86,6 +89,7 @@ __all__ = [
     "load_plan",
     "new",
     "param_init_fn",
+    "parts",
     "plan",
     "stats",
     "suggest",
@@ -99,6 +103,7 @@ _RESULTS = {
     "Changes": "initctl.manifest",
     "Created": "initctl.creating",
     "Manifest": "initctl.manifest",
+    "Parts": "initctl.distributed.parts",
     "Plan": "initctl.planning",
     "Statistics": "initctl.statistics",
     "Suggestions": "initctl.suggesting",

@@ -15,6 +15,8 @@ from initctl.threads import thread_count
 
 if TYPE_CHECKING:
     from initctl.events import Event
+    from initctl.execution import Delivery
+    from initctl.execution.execute import Written
     from initctl.formats import Checkpoint
     from initctl.manifest import Changes, Manifest
     from initctl.planning import Plan
@@ -80,6 +82,21 @@ class Applied(Displayed):
     def summary(self) -> Report:
         """Totals, and the path of the result."""
         return [self.plan.summary(is_done=True), written_text(self)]
+
+
+def applied(delivery: Delivery, written: Written, warnings: tuple[Problem, ...] = ()) -> Applied:
+    """The result of `delivery`, which was `written`. `warnings` are about the result."""
+    title = delivery.conversion.format.title if delivery.conversion else None
+    return Applied(
+        delivery.plan,
+        written.path,
+        written.files,
+        title,
+        warnings,
+        written.engines,
+        tuple(delivery.dropped),
+        replaced=written.replaced,
+    )
 
 
 def written_text(applied: Applied) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from isal import isal_zlib
 
 from initctl.commit.copying import read_into, write_all
 from initctl.errors import InputError, Problem, shown
+from initctl.layout.ranges import ByteRange, common, joined, uncovered
 from initctl.workers import Task
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 _READ_AT_ONCE = 256 << 10
 """Bytes that stay in a core's cache between reading and summing."""
+_SUMMED_AT_ONCE = 16 << 20
+"""Bytes that one thread sums at a time."""
 _WIDTH = 4
 """Bytes of a CRC-32."""
 _NONE = b"\xff" * _WIDTH
@@ -34,7 +38,7 @@ def check_task(
 
     def check() -> None:
         with opened() as source:
-            found = None if checksum.unfinished else crc32(source, checksum)
+            found = None if checksum.unfinished else crc32(source, checksum.start, checksum.stop)
         if found != checksum.value:
             fail(found)
 
@@ -52,6 +56,15 @@ class Sums:
         """Add `content`, which is final, at `start` of the file. Safe to call from several threads."""
         self._pieces[start] = (start + content.nbytes, isal_zlib.crc32(content))
 
+    def note(self, start: int, stop: int, value: int) -> None:
+        """Add the piece from `start` to `stop`, whose checksum is `value`."""
+        self._pieces[start] = (stop, value)
+
+    def gaps(self, start: int, stop: int) -> list[ByteRange]:
+        """What of a range is in no piece."""
+        known = joined(ByteRange(begin, end) for begin, (end, _) in self._pieces.items())
+        return common(uncovered(stop, known), [ByteRange(start, stop)])
+
     def of(self, start: int, stop: int) -> int | None:
         """The checksum of a range, if pieces cover it exactly."""
         value = 0
@@ -62,12 +75,28 @@ class Sums:
             value, start = isal_zlib.crc32_combine(value, added, end - start), end
         return value if start == stop else None
 
+    def known(self, source: int, start: int, stop: int) -> int:
+        """The checksum of a range, which is read from `source` unless pieces cover it exactly."""
+        value = self.of(start, stop)
+        return crc32(source, start, stop) if value is None else value
+
+
+def sum_tasks(source: int, ranges: Iterable[ByteRange], sums: Sums) -> Iterator[Task]:
+    """Tasks that add the bytes of `source` in `ranges` to `sums`, unless they are there. This is not progress."""
+    for whole in ranges:
+        for start, stop in sums.gaps(*whole):
+            for begin in range(start, stop, _SUMMED_AT_ONCE):
+                end = min(begin + _SUMMED_AT_ONCE, stop)
+                yield Task(0, partial(_sum, source, begin, end, sums), begin)
+
+
+def _sum(source: int, start: int, stop: int, sums: Sums) -> None:
+    sums.note(start, stop, crc32(source, start, stop))
+
 
 def renew(destination: int, checksum: Checksum, sums: Sums | None = None) -> None:
     """Update `checksum` at each of its places to the written content, which is read unless `sums` has it."""
-    value = sums.of(checksum.start, checksum.stop) if sums else None
-    if value is None:
-        value = crc32(destination, checksum)
+    value = (sums or Sums()).known(destination, checksum.start, checksum.stop)
     _write(destination, checksum.places, value.to_bytes(_WIDTH, "little"))
 
 
@@ -92,15 +121,15 @@ def settle(destination: int, checksum: Checksum) -> None:
 
 def is_computed(checksum: Checksum, source: int) -> bool:
     """Whether `checksum` was computed at all: writers may leave zeros in its place."""
-    return bool(checksum.value) or crc32(source, checksum) == 0
+    return bool(checksum.value) or crc32(source, checksum.start, checksum.stop) == 0
 
 
-def crc32(descriptor: int, checksum: Checksum) -> int:
-    """The right value of `checksum`, from the content of `descriptor`."""
-    value, room = 0, memoryview(bytearray(min(_READ_AT_ONCE, checksum.stop - checksum.start)))
-    for start in range(checksum.start, checksum.stop, _READ_AT_ONCE):
-        part = room[: checksum.stop - start]
-        read_into(descriptor, part, start)
+def crc32(descriptor: int, start: int, stop: int) -> int:
+    """The checksum of the bytes of `descriptor` from `start` to `stop`."""
+    value, room = 0, memoryview(bytearray(min(_READ_AT_ONCE, stop - start)))
+    for place in range(start, stop, _READ_AT_ONCE):
+        part = room[: stop - place]
+        read_into(descriptor, part, place)
         value = isal_zlib.crc32(part, value)
     return value
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from initctl.applied import Applied
+from initctl.applied import Applied, applied
 from initctl.errors import Problem, UsageError, shown
-from initctl.execution import FormatChoice, check_resizable, decide_format, decide_stale, execute
+from initctl.execution import Delivery, FormatChoice, check_resizable, decide_format, decide_stale, execute
 
 if TYPE_CHECKING:
     from initctl.events import Event
@@ -72,29 +72,16 @@ class OutputOptions:
         on_event: Callable[[Plan | Event], None] | None,
     ) -> Applied:
         """Apply `plan`, and write the result in the format of `choice`."""
-        conversion, is_patch = choice.conversion, self.in_place == "patch"
-        decision = decide_stale(plan.checkpoint, self.path, conversion=conversion, patch=is_patch, stale=self.stale)
-        made = replace(plan, warnings=decision.replacing(plan.warnings))
+        delivery = self.delivery(plan, choice)
         if on_event:
-            on_event(made)
-        written = execute(
-            made,
-            self.path,
-            conversion=conversion,
-            patch=is_patch,
-            overwrite=self.overwrite,
-            dropped=decision.dropped,
-            threads=threads,
-            on_event=on_event,
+            on_event(delivery.plan)
+        return applied(delivery, execute(delivery, threads=threads, on_event=on_event), choice.warnings)
+
+    def delivery(self, plan: Plan, choice: FormatChoice) -> Delivery:
+        """How the result of `plan` is delivered, in the format of `choice`. Its plan warns of what is left out."""
+        is_patch = self.in_place == "patch"
+        decision = decide_stale(
+            plan.checkpoint, self.path, conversion=choice.conversion, patch=is_patch, stale=self.stale
         )
-        title = conversion.format.title if conversion else None
-        return Applied(
-            made,
-            written.path,
-            written.files,
-            title,
-            choice.warnings,
-            written.engines,
-            decision.dropped,
-            replaced=written.replaced,
-        )
+        made = replace(plan, warnings=decision.replacing(plan.warnings))
+        return Delivery(made, self.path, choice.conversion, self.overwrite, decision.dropped, is_patch)

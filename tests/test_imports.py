@@ -27,6 +27,7 @@ LAYERS = (
     {"demo", "installation"},
     {"__init__", "api"},
     {"page", "output_options", "creating"},
+    {"distributed"},
     {"applied"},
     {"request"},
     {"manifest", "diagnosing"},

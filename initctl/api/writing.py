@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from initctl.applied import Applied
     from initctl.creating import Created
+    from initctl.distributed.parts import Parts
     from initctl.execution import FormatChoice
     from initctl.output_options import OutputOptions
     from initctl.planning import Plan
@@ -89,6 +90,46 @@ def apply(
             on_event(found)
 
     return options.write(made, choice, threads=threads, on_event=event)
+
+
+def parts(
+    plan: Plan | Path,
+    output: Path,
+    *,
+    overwrite: bool | None = None,
+    max_shard_size: str | None = None,
+    stale: str | None = None,
+    **asked: Unpack[Asked],
+) -> Parts:
+    """A result that several processes write, each a part of it, on machines that share a file system.
+
+        parts = initctl.parts(plan, "out/")
+        parts.write(1, 8)  # in eight processes, in any order: part 1 of 8, part 2 of 8, …
+        parts.commit()     # in one of them, or in another, once all are done
+
+    The result is the same as that of `initctl.apply`, and appears in one step.
+
+    Args:
+        plan: as for `initctl.apply`: it must be the same in every process.
+        output: as for `initctl.apply`. Beside it, a directory named after the plan keeps what is written so far.
+        overwrite, max_shard_size, stale: as for `initctl.apply`.
+
+    Raises:
+        UsageError, InputError, FitError: as for `initctl.apply`; and if the plan draws from torch's generator.
+
+    Warns:
+        InitctlWarning: as `initctl.apply` does.
+    """
+    from initctl.distributed.parts import Parts
+    from initctl.output_options import OutputOptions
+
+    path = path_of("output", output)
+    options = OutputOptions(path=path, in_place=False, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale)
+    made, choice = _to_write(plan, asked, options)
+    delivery = options.delivery(made, choice)
+    known = () if made is not plan else made.warnings
+    warn([*choice.warnings, *(warning for warning in delivery.plan.warnings if warning not in known)])
+    return Parts(path, delivery, choice.warnings)
 
 
 def new(

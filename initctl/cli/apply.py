@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -27,6 +27,7 @@ from initctl.cli.options import (
     place_of_report,
 )
 from initctl.cli.output import Output
+from initctl.cli.parts import PartOptions
 from initctl.cli.signals import ignore_signals
 from initctl.display.tables import count
 from initctl.errors import Problem, UsageError
@@ -34,6 +35,7 @@ from initctl.events import Event
 
 if TYPE_CHECKING:
     from initctl.applied import Applied
+    from initctl.distributed.parts import Parts
     from initctl.manifest import Changes
     from initctl.planning import Plan
 
@@ -91,6 +93,7 @@ def apply(
     plan: str | None = SAVED_PLAN,
     write: WriteOptions,
     replacing: OverwriteOptions,
+    step: PartOptions,
     diff: bool = DIFF,
     report: str | None = REPORT,
     unfold: bool = UNFOLD,
@@ -107,24 +110,40 @@ def apply(
     initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     initctl apply gpt2/ -o fresh/ -p auto --require-all
 
-    See: rules, rows, output, initializers
+    See: rules, rows, output, parts, initializers
     """
     check_apart(write.output, html, report)
+    reports = {"--diff": diff, "--report": report, "--html": html}
+    how: dict[str, Any] = {
+        "overwrite": replacing.overwrite,
+        "max_shard_size": write.max_shard_size,
+        "stale": write.stale,
+    }
     started = time.monotonic()
-    is_measured = diff or report is not None or html is not None
+    source = checkpoint if plan is None else initctl.load_plan(plan, checkpoint)
+    parts: Parts | None = None
+    if step.given:
+        step.check(write.output, {"--in-place": write.in_place, **({} if step.commit else reports)})
+        parts = initctl.parts(source, str(write.output), **how, **rules.asked)
+    if parts and not step.commit:
+        step.take(parts, out, unfold=unfold)
+        return
     with out.events("writing") as said:
         changes = _Changes(out, said, digest=report is not None)
-        applied = initctl.apply(
-            checkpoint if plan is None else initctl.load_plan(plan, checkpoint),
-            write.output,
-            in_place="patch" if write.patch else write.in_place,
-            overwrite=replacing.overwrite,
-            max_shard_size=write.max_shard_size,
-            stale=write.stale,
-            threads=out.threads,
-            on_event=changes if is_measured else said,
-            **rules.asked,
-        )
+        on_event = changes if any(reports.values()) else said
+        if parts:
+            on_event(parts.plan)
+            applied = parts.commit(threads=out.threads, on_event=said)
+        else:
+            applied = initctl.apply(
+                source,
+                write.output,
+                in_place="patch" if write.patch else write.in_place,
+                threads=out.threads,
+                on_event=on_event,
+                **how,
+                **rules.asked,
+            )
     ignore_signals()
     out.warn(applied.warnings)
     out.log(f"{count(len(applied.files), 'file')} written in {time.monotonic() - started:.2f} s")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-PANELS = SOURCE, RULES, SIZES, COMPARISON, CHECKS, CHECKPOINT, OUTPUT, REPORTING, PERFORMANCE = (
+PANELS = SOURCE, RULES, SIZES, COMPARISON, CHECKS, CHECKPOINT, OUTPUT, PARTS, REPORTING, PERFORMANCE = (
     "Source",
     "Rules",
     "Sizes",
@@ -10,6 +10,7 @@ PANELS = SOURCE, RULES, SIZES, COMPARISON, CHECKS, CHECKPOINT, OUTPUT, REPORTING
     "Checks",
     "Checkpoint",
     "Output",
+    "Parts",
     "Reporting",
     "Performance",
 )

@@ -3,6 +3,7 @@
 new_files.py      new files and directories, written and flushed to the disk
 replacing.py      the one step in which they take their place
 staging.py        a file or a directory that is removed unless it takes its place
+shared_staging.py a file or a directory that several processes write
 patching.py       an existing file, overwritten in place
 reserving.py      disk space: blocks shared with the source, or reserved
 copying.py        bytes from file to file, copied by the kernel if possible

@@ -12,6 +12,8 @@ from initctl.commit.failure import storage_errors
 from initctl.commit.tree import tree
 
 _NEW_FILE = 0o666
+_OWN = stat.S_IRUSR | stat.S_IWUSR
+"""The permissions of a new file until it is synced."""
 _COPIED = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
 """The permission bits that are copied from the source."""
 
@@ -19,20 +21,27 @@ _COPIED = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
 class NewFile:
     """A new file, to be written through `descriptor`. Messages call it `target`.
 
-    The first `with` creates it; a later one opens it again.
+    The first `with` creates it; a later one opens it again. If it `is_shared`, another process may have created it.
     """
 
-    def __init__(self, path: str, target: str) -> None:
+    def __init__(self, path: str, target: str, *, is_shared: bool = False) -> None:
         self.path = path
         self.target = target
         self.descriptor = -1
-        self._made = False
+        self._is_shared = is_shared
+        self._creates = os.O_CREAT if is_shared else os.O_CREAT | os.O_EXCL
 
     def __enter__(self) -> Self:
-        flags = os.O_RDWR if self._made else os.O_RDWR | os.O_CREAT | os.O_EXCL
+        flags = os.O_RDWR | self._creates
         with storage_errors(self.target):
-            self.descriptor = os.open(self.path, flags, stat.S_IRUSR | stat.S_IWUSR)
-        self._made = True
+            try:
+                self.descriptor = os.open(self.path, flags, _OWN)
+            except PermissionError:
+                if not self._is_shared:
+                    raise
+                os.chmod(self.path, _OWN)  # a commit that was killed had given it its permissions
+                self.descriptor = os.open(self.path, flags)
+        self._creates = 0
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,18 +68,19 @@ class NewFile:
 
 
 class NewDirectory:
-    """A new directory at `path`. Messages call it `target`."""
+    """A new directory at `path`. Messages call it `target`. If it `is_shared`, other processes may create its files."""
 
-    def __init__(self, path: str, target: str) -> None:
+    def __init__(self, path: str, target: str, *, is_shared: bool = False) -> None:
         self.path = path
         self.target = target
+        self._is_shared = is_shared
 
     def file(self, name: str) -> NewFile:
         """The new file `name`, a path relative to the directory."""
         path, target = (os.path.join(folder, name) for folder in (self.path, self.target))
         with storage_errors(target):
             os.makedirs(os.path.dirname(path), exist_ok=True)
-        return NewFile(path, target)
+        return NewFile(path, target, is_shared=self._is_shared)
 
     def link_rest(self, source: str, *, without: Container[str] = ()) -> None:
         """Hard-link every file of the directory `source` into this one, unless a file of its name is here.

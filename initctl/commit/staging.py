@@ -41,7 +41,7 @@ class StagedFile(NewFile):
     """A new file that replaces `target`."""
 
     def __init__(self, target: str) -> None:
-        super().__init__(_staged_path(target), target)
+        super().__init__(staged_path(target), target)
 
     def __enter__(self) -> Self:
         with _removed_on_a_signal(self):
@@ -61,7 +61,7 @@ class StagedDirectory(NewDirectory):
     """A new directory that becomes `target`, or replaces it."""
 
     def __init__(self, target: str) -> None:
-        super().__init__(_staged_path(target), target)
+        super().__init__(staged_path(target), target)
 
     def __enter__(self) -> Self:
         with _removed_on_a_signal(self), storage_errors(self.target):
@@ -119,7 +119,7 @@ def remove_directory(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def _staged_path(target: str) -> str:
+def staged_path(target: str) -> str:
     """A name beside `target` that identifies its process: boot, process ID, and a random part."""
     name = f".initctl-{_boot()}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
     return os.path.join(os.path.dirname(target), name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from initctl.creating.created import Created
 from initctl.errors import Problem, UsageError, shown
-from initctl.execution import Conversion, execute, would_replace
+from initctl.execution import Conversion, Delivery, execute, would_replace
 from initctl.execution.output_format import FOREIGN, TEXTS, WRITABLE, ending, names_directory
 from initctl.formats.writing.safetensors import SAFETENSORS
 
@@ -61,22 +61,17 @@ class Target:
         on_event: Callable[[Event], None] | None = None,
     ) -> Created:
         """Carry out `plan`, whose result is laid out as `conversion` says. Raises what `execute` raises."""
-        written = execute(
-            plan,
-            self.path,
-            conversion=conversion,
-            overwrite=self.overwrite,
-            dropped=plan.checkpoint.stale,
-            threads=threads,
-            on_event=on_event,
-        )
+        written = execute(self._delivery(plan, conversion), threads=threads, on_event=on_event)
         return Created(plan, written.path, written.files, engines=written.engines, replaced=written.replaced)
 
     def rehearse(self, plan: Plan, conversion: Conversion | None) -> Created:
         """What `write` would write. Raises what it raises about the output before it writes."""
         names = self._names(plan, conversion)
-        replaced = would_replace(plan, self.path, names, conversion=conversion, overwrite=self.overwrite)
+        replaced = would_replace(self._delivery(plan, conversion), self.path, names)
         return Created(plan, self.path, names, replaced=replaced, dry_run=True)
+
+    def _delivery(self, plan: Plan, conversion: Conversion | None) -> Delivery:
+        return Delivery(plan, self.path, conversion, self.overwrite, plan.checkpoint.stale)
 
     def _names(self, plan: Plan, conversion: Conversion | None) -> tuple[str, ...]:
         """The names of the files that would be written. Raises `FitError` if safetensors cannot hold a tensor."""

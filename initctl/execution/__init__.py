@@ -1,5 +1,6 @@
 """Carry out a plan: copy what is kept, compute what rules fill, in tasks by several threads; then commit in one step.
 
+delivery.py       a plan, and how its result is delivered
 execute.py        starts the workers, and writes the result
 drafting.py       what is written, and where
 output_format.py  the format of a result, by the ending of its path
@@ -13,9 +14,19 @@ writer.py         writes any of these
 tasks.py          a file's content as tasks that can run in any order
 """
 
+from initctl.execution.delivery import Delivery
 from initctl.execution.execute import execute, would_replace
 from initctl.execution.output_format import Conversion, FormatChoice, decide_format
 from initctl.execution.resizing import check_resizable
 from initctl.execution.stale_files import decide_stale
 
-__all__ = ["Conversion", "FormatChoice", "check_resizable", "decide_format", "decide_stale", "execute", "would_replace"]
+__all__ = [
+    "Conversion",
+    "Delivery",
+    "FormatChoice",
+    "check_resizable",
+    "decide_format",
+    "decide_stale",
+    "execute",
+    "would_replace",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.execution.tasks import copy_tasks, gather_tasks, is_sequential
@@ -82,6 +83,13 @@ class Content(NamedTuple):
             checked=(),
             window=window,
         )
+
+    @property
+    def sections(self) -> list[ByteRange]:
+        """The bytes that are written, cut at the edges of ranges that have checksums in the file."""
+        start, stop = self.window or ByteRange(0, self.layout.size)
+        edges = {edge for c in self.layout.checksums for edge in (c.start, c.stop) if start < edge < stop}
+        return [ByteRange(*pair) for pair in pairwise([start, *sorted(edges), stop])]
 
     @property
     def indivisible(self) -> list[ByteRange]:

@@ -15,30 +15,35 @@ from initctl.execution.destination import (
     destination,
     real_path,
 )
-from initctl.execution.output_format import Conversion, names_directory
+from initctl.execution.output_format import names_directory
 from initctl.execution.rewriting import rewritten
 
 if TYPE_CHECKING:
     from initctl.execution.content import Draft
+    from initctl.execution.delivery import Delivery
     from initctl.execution.writer import Writer
-    from initctl.formats import Checkpoint, CheckpointFile
+    from initctl.formats import CheckpointFile
 
 
-def drafted(
-    writer: Writer, output: str, conversion: Conversion | None, dropped: Sequence[str], *, overwrite: bool | None
-) -> tuple[Draft, Destination]:
-    """The draft of what is written to `output`, and its destination. The arguments are those of `execute`.
+def drafted(writer: Writer, delivery: Delivery) -> tuple[Draft, Destination] | None:
+    """The draft of what `delivery` writes, and its destination; None if nothing changes in place.
 
     Raises what `execute` raises before it writes.
     """
-    checkpoint = writer.checkpoint
-    place = placed(checkpoint, output, conversion, overwrite=overwrite)
-    if conversion:
+    if delivery.output is None:
+        return _in_place(writer, delivery.dropped)
+    return drafted_at(delivery.output, writer, delivery)
+
+
+def drafted_at(output: str, writer: Writer, delivery: Delivery) -> tuple[Draft, Destination]:
+    """The draft of what `delivery` writes to `output`, and its destination. Raises as `drafted` does."""
+    checkpoint, place = writer.checkpoint, placed(delivery, output)
+    if delivery.conversion:
         from initctl.execution.converting import converted
 
-        draft = converted(writer.plan, conversion, os.path.basename(place.path), dropped)
+        draft = converted(writer.plan, delivery.conversion, os.path.basename(place.path), delivery.dropped)
     elif place.is_directory:
-        others = (file for file in checkpoint.other_files if file.name not in dropped)
+        others = (file for file in checkpoint.other_files if file.name not in delivery.dropped)
         draft = rewritten(writer, {file.name: file for file in (*checkpoint.files, *others)})
     else:
         (file,) = checkpoint.files
@@ -46,14 +51,13 @@ def drafted(
     return draft, checked(place, output, draft.contents)
 
 
-def placed(
-    checkpoint: Checkpoint, output: str, conversion: Conversion | None, *, overwrite: bool | None
-) -> Destination:
-    """The destination at `output`: as `conversion` says, or else a directory if the checkpoint is one or `output` names
-    one. Raises what `destination` raises.
+def placed(delivery: Delivery, output: str) -> Destination:
+    """The destination at `output`: a directory or a file as the conversion says, or else a directory if the checkpoint
+    is one or `output` names one. Raises what `destination` raises.
     """
+    checkpoint, conversion = delivery.plan.checkpoint, delivery.conversion
     is_directory = conversion.is_directory if conversion else checkpoint.is_directory or names_directory(output)
-    return destination(checkpoint, output, is_directory=is_directory, overwrite=overwrite)
+    return destination(checkpoint, output, is_directory=is_directory, overwrite=delivery.overwrite)
 
 
 def checked(place: Destination, output: str, names: Iterable[str]) -> Destination:
@@ -68,7 +72,7 @@ def checked(place: Destination, output: str, names: Iterable[str]) -> Destinatio
     return place._replace(check=check)
 
 
-def drafted_in_place(writer: Writer, dropped: Sequence[str]) -> tuple[Draft, Destination] | None:
+def _in_place(writer: Writer, dropped: Sequence[str]) -> tuple[Draft, Destination] | None:
     """The draft of the files that change in place, and its destination; None if nothing changes.
 
     One file is replaced alone. If several change or some are `dropped`, a new directory replaces the old one.

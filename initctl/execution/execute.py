@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit.failure import storage_errors
 from initctl.execution.destination import check_not_source
-from initctl.execution.drafting import checked, drafted, drafted_in_place, placed
+from initctl.execution.drafting import checked, drafted, placed
 from initctl.execution.resizing import check_resizable
 from initctl.execution.rewriting import fill_in_place
 from initctl.execution.writer import Writer
@@ -19,8 +19,8 @@ from initctl.workers import Workers
 
 if TYPE_CHECKING:
     from initctl.events import Event
-    from initctl.execution.output_format import Conversion
-    from initctl.planning import Plan
+    from initctl.execution.content import Draft
+    from initctl.execution.delivery import Delivery
 
 
 class Written(NamedTuple):
@@ -37,67 +37,52 @@ class Written(NamedTuple):
 
 
 def execute(
-    plan: Plan,
-    output: str | None = None,
-    *,
-    conversion: Conversion | None = None,
-    patch: bool = False,
-    threads: int | None = None,
-    overwrite: bool | None = None,
-    dropped: Sequence[str] = (),
-    on_event: Callable[[Event], None] | None = None,
+    delivery: Delivery, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None
 ) -> Written:
-    """Carry out `plan` and write the checkpoint to `output`; in place if `output` is None.
+    """Carry out the plan of `delivery`, and write the result.
 
-    By default a file at `output` is replaced only if it is a checkpoint; `overwrite=True` replaces any file, False
-    none. `conversion` is the output's kind if it differs from the input's. Files of a directory that are `dropped` are
-    not copied. Memory does not grow with the checkpoint, except that one whole tensor is held for initializers that
-    need it.
+    Memory does not grow with the checkpoint, except that one whole tensor is held for initializers that need it.
 
     After an exception, the old content is unchanged and nothing is left behind. There are two exceptions: after
-    `UncertainError`, and after anything that `on_event` raises on `Committed`, the result is in place. `patch`
+    `UncertainError`, and after anything that `on_event` raises on `Committed`, the result is in place. A patch
     overwrites only the bytes that rules fill: then `UncertainError` can also mean that only some of them are new.
     """
-    with opened_writer(plan, output, conversion=conversion, patch=patch, threads=threads, on_event=on_event) as writer:
-        if output is None:
-            return _in_place(writer, dropped, patch=patch)
-        draft, place = drafted(writer, output, conversion, dropped, overwrite=overwrite)
-        replaced = place.has_content
+    with opened_writer(delivery, threads=threads, on_event=on_event) as writer:
+        if delivery.patch:
+            fill_in_place(writer, writer.touched)
+            return written(delivery, writer)
+        if (made := drafted(writer, delivery)) is None:
+            return written(delivery, writer)
+        draft, place = made
+        replaced = delivery.output is not None and place.has_content
         writer.write(draft, place)
-        return Written(output, tuple(draft.contents), writer.engines, replaced)
+        return written(delivery, writer, draft, replaced=replaced)
+
+
+def written(delivery: Delivery, writer: Writer, draft: Draft | None = None, *, replaced: bool = False) -> Written:
+    """What `writer` wrote: the `draft`; or, in place, its files that changed."""
+    if delivery.output is None or draft is None:
+        return Written(delivery.path, tuple(file.name for file in writer.touched), writer.engines)
+    return Written(delivery.output, tuple(draft.contents), writer.engines, replaced)
 
 
 @contextmanager
 def opened_writer(
-    plan: Plan,
-    output: str | None,
-    *,
-    conversion: Conversion | None = None,
-    patch: bool = False,
-    threads: int | None = None,
-    on_event: Callable[[Event], None] | None = None,
+    delivery: Delivery, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None
 ) -> Iterator[Writer]:
-    """A writer for `plan`, if `output` and the memory allow it. Errors of the system in the body are `StorageError`.
-
-    The arguments are those of `execute`, which raises the same errors before it writes.
+    """A writer for the plan of `delivery`, if the output and the memory allow it. Errors of the system in the body are
+    `StorageError`.
     """
+    plan = delivery.plan
     plan.checkpoint.check_unchanged(plan.checkpoint.files)
     is_reset = plan.buffers is not None
-    check_resizable(plan.checkpoint, output, conversion, patch=patch, is_reset=is_reset)
-    if output is not None:
-        check_not_source(plan, output)
+    check_resizable(plan.checkpoint, delivery.output, delivery.conversion, patch=delivery.patch, is_reset=is_reset)
+    if delivery.output is not None:
+        check_not_source(plan, delivery.output)
     check_memory(plan.actions)
-    with _callers_errors(on_event) as on_event, ExitStack() as stack, storage_errors(output or plan.checkpoint.path):
+    with _callers_errors(on_event) as on_event, ExitStack() as stack, storage_errors(delivery.path):
         workers = stack.enter_context(Workers(threads or processors(), on_event))
         yield Writer(plan, workers, olds(plan, stack), on_event)
-
-
-def _in_place(writer: Writer, dropped: Sequence[str], *, patch: bool) -> Written:
-    if patch:
-        fill_in_place(writer, writer.touched)
-    elif made := drafted_in_place(writer, dropped):
-        writer.write(*made)
-    return Written(writer.checkpoint.path, tuple(file.name for file in writer.touched), writer.engines)
 
 
 class _CallersError(Exception):
@@ -121,14 +106,12 @@ def _callers_errors(on_event: Callable[[Event], None] | None) -> Iterator[Callab
         raise raised.args[0] from None
 
 
-def would_replace(
-    plan: Plan, output: str, names: Iterable[str], *, conversion: Conversion | None, overwrite: bool | None
-) -> bool:
+def would_replace(delivery: Delivery, output: str, names: Iterable[str]) -> bool:
     """Whether `execute`, which would write files of these `names`, would replace something at `output`.
 
     Raises what `execute` raises about the output before it writes.
     """
-    check_not_source(plan, output)
-    place = placed(plan.checkpoint, output, conversion, overwrite=overwrite)
+    check_not_source(delivery.plan, output)
+    place = placed(delivery, output)
     checked(place, output, names)
     return place.has_content

@@ -11,9 +11,11 @@ from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.checksums import Sums, check_task, refuse, renew
+from initctl.checksums import Sums, check_task, refuse, renew, sum_tasks
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
+from initctl.commit.new_files import NewDirectory
+from initctl.commit.replacing import replace_directory, replace_file
 from initctl.commit.reserving import check_space, reserve, set_size, share
 from initctl.commit.staging import StagedDirectory, StagedFile
 from initctl.events import Committed, Event
@@ -29,6 +31,7 @@ from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
     from initctl.commit.new_files import NewFile
+    from initctl.commit.shared_staging import SharedStaging
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
     from initctl.formats import CheckpointFile, Checksum
@@ -116,36 +119,65 @@ class Writer:
         with StagedDirectory(place.path) as staged:
             files = [(content, staged.file(name)) for name, content in draft.contents.items()]
             self._write(draft, files, place.path)
-            if place.without is not None:
-                staged.link_rest(place.path, without=place.without)
-            staged.sync(place.mode, like=self.checkpoint.directory)
-            self._check_unchanged(draft)
+            self._complete(staged, draft, place)
             staged.commit(check_before_replacing=place.check, on_commit=self.committed)
 
     def _check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
         self.plan.check_sources()
 
-    def write_pieces(self, draft: Draft, pieces: Sequence[tuple[Content, NewFile]], path: str) -> list[Sums]:
+    def write_pieces(
+        self, draft: Draft, pieces: Sequence[tuple[Content, NewFile]], path: str
+    ) -> list[dict[ByteRange, int]]:
         """Write `pieces` of the files of `draft`, and flush them to the disk; other processes write the rest. Returns
-        the checksums of what was computed, for each piece. Messages call them `path` if they do not fit together.
+        the CRC-32s of the sections of each piece. Messages call them `path` if they do not fit together.
 
         Raises `InputError` if the input is damaged.
         """
-        begun = self._filled(draft, pieces, path)
-        for _, new, _, _ in begun:
+        found = []
+        for content, new, _, sums in self._filled(draft, pieces, path):
             with new.opened() as descriptor, storage_errors(new.target):
+                self.workers.run(sum_tasks(descriptor, content.sections, sums))
+                found.append({section: sums.known(descriptor, *section) for section in content.sections})
                 os.fsync(descriptor)
         self._check_unchanged(draft)
-        return [sums for _, _, _, sums in begun]
+        return found
+
+    def commit_pieces(self, draft: Draft, place: Destination, staging: SharedStaging, sums: Mapping[str, Sums]) -> None:
+        """Complete the result in `staging`, of which all pieces are written, and let it take its `place`.
+
+        `sums` are the checksums of all pieces of each file.
+        """
+        path = staging.begin_commit()
+        for name, content in draft.contents.items():
+            new = staging.file(name if place.is_directory else None)
+            self._finish(content if place.is_directory else content._replace(mode=place.mode), new, sums[name])
+        if not place.is_directory:
+            self._check_unchanged(draft)
+            replace_file(path, place.path, no_clobber=place.no_clobber, on_commit=self.committed)
+            return
+        made = NewDirectory(path, place.path)
+        self._complete(made, draft, place)
+        replace_directory(path, place.path, check_before_replacing=place.check, on_commit=self.committed)
+
+    def _complete(self, made: NewDirectory, draft: Draft, place: Destination) -> None:
+        """Add to a directory what it has besides the files of `draft`, and flush it to the disk."""
+        if place.without is not None:
+            made.link_rest(place.path, without=place.without)
+        made.sync(place.mode, like=self.checkpoint.directory)
+        self._check_unchanged(draft)
 
     def _write(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> None:
         """Write new `files`, and flush them to the disk. Messages call them `path` if they do not fit together."""
         for content, new, _, sums in self._filled(draft, files, path):
-            with new.opened() as descriptor, storage_errors(new.target):
-                self.change(partial(renew, sums=sums), descriptor, content.layout.checksums)
-                write_parts(descriptor, content.layout.closing(descriptor))
-                new.sync(content.mode)
+            self._finish(content, new, sums)
+
+    def _finish(self, content: Content, new: NewFile, sums: Sums) -> None:
+        """Write the checksums of a file, and flush it to the disk."""
+        with new.opened() as descriptor, storage_errors(new.target):
+            self.change(partial(renew, sums=sums), descriptor, content.layout.checksums)
+            write_parts(descriptor, content.layout.closing(descriptor))
+            new.sync(content.mode)
 
     def _filled(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> list[_Begun]:
         """Write everything but checksums. Disk space for all `files` is reserved first."""

@@ -4,3 +4,5 @@ for the file that `apply --report` writes. They refer to each other as files of 
 
 PLAN = "initctl-plan/"
 """What the schema of each saved plan begins with; the version follows."""
+PARTS, PART = "initctl-parts/", "initctl-part/"
+"""The same of the notes that the parts of a result share, and of each part's receipt."""

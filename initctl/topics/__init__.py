@@ -25,6 +25,7 @@ TOPICS = (
     "fans",
     "new",
     "output",
+    "parts",
     "torch",
     "sharded",
     "distributed",

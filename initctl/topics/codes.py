@@ -84,6 +84,7 @@ _EXPLAINED = {
     "plugins": ("format.", "initializer.plugin", "initializer.taken"),
     "security": ("torch.runs_code", "torch.unknown_calls"),
     "performance": ("device.", "storage.memory", "usage.device"),
+    "parts": ("parts.", "usage.part"),
     "reproducibility": ("rng.", "usage.rng"),
 }
 """The codes of problems that a topic helps with, or what they begin with. What is not here needs no more words."""

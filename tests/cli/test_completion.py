@@ -39,7 +39,7 @@ def test_a_line_is_read_as_a_shell_reads_it(line, before, word):
         ("initctl ", [f"{name} " for name in sorted(SUMMARIES)]),
         ("initctl ver", ["verify ", "version "]),
         ("initctl nothing -", []),
-        (f"{APPLY} --st", ["--stale "]),
+        (f"{APPLY} --sta", ["--stale ", "--status "]),
         (f"{APPLY} --stale ", ["drop ", "keep "]),
         (f"{APPLY} --rng t", ["torch "]),
         (f"{APPLY} -p gpt_", ["gpt_neox ", "gpt_oss "]),

@@ -15,6 +15,7 @@ from initctl.request import Asked
 OPTION = re.compile(r"^  (?:-\w, |    )(--[a-z-]+)", re.MULTILINE)
 
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
+PARTS = {"--part", "--parts", "--commit", "--status"}
 OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--force", "--max-shard-size", "--stale"}
 RESET = {"--reset-optimizer", "--buffers"}
 WHERE = {"--root", "--component"}
@@ -27,7 +28,7 @@ RULES = {
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("apply", {*OUTPUT, "--plan", "--diff", "--report", "--html", "--all", *RESET, *RULES, *FACE}),
+        ("apply", {*OUTPUT, *PARTS, "--plan", "--diff", "--report", "--html", "--all", *RESET, *RULES, *FACE}),
         (
             "new",
             {"--like", "--config", "--table", "--set", "--dtype", "--root", "--output", "--max-shard-size", "--dry-run"}

@@ -1,0 +1,178 @@
+"""A result that several processes stage together, at once or one after another, before one of them commits it.
+
+Its directory is beside the target and holds notes and the `result`. A commit notes the inode of the result before it
+moves anything, so that a later process sees how far a commit came that was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from initctl.commit.copying import write_all
+from initctl.commit.failure import storage_errors
+from initctl.commit.new_files import NewDirectory, NewFile, sync_directory
+from initctl.commit.staging import StagedFile, remove_directory, staged_path, write_file
+from initctl.commit.undisturbed import undisturbed
+from initctl.errors import ConflictError, Problem, UncertainError, shown
+
+_COMMITTING = "committing"
+
+
+class SharedStaging:
+    """The directory beside `target` in which processes that know its `name` stage one result, and leave notes.
+
+    Nothing removes it but `remove`: a process that ends halfway can be run again.
+    """
+
+    def __init__(self, target: str, name: str) -> None:
+        self.target = target
+        parent = os.path.dirname(target)
+        self.path, self._outgoing = (os.path.join(parent, f".{name}.{end}") for end in ("parts", "result"))
+        self._result = os.path.join(self.path, "result")
+
+    @property
+    def shown(self) -> str:
+        """What a user must remove to begin again."""
+        return " and ".join(shown(path) for path in (self.path, self._outgoing) if os.path.lexists(path))
+
+    @property
+    def result(self) -> str:
+        """The path of the result: in the directory; or beside the target, once the commit of a directory has begun."""
+        return self._result if os.path.lexists(self._result) or not os.path.lexists(self._outgoing) else self._outgoing
+
+    def make(self) -> None:
+        """Make the directory, unless it exists."""
+        with storage_errors(self.target):
+            os.makedirs(self.path, 0o700, exist_ok=True)
+            sync_directory(os.path.dirname(self.path))
+
+    def file(self, name: str | None) -> NewFile:
+        """The file `name` of the result, which is a directory; or the result, if that is one file and the name is None.
+        Every process may open it.
+        """
+        if name is None:
+            return NewFile(self.result, self.target, is_shared=True)
+        return NewDirectory(self.result, self.target, is_shared=True).file(name)
+
+    def note(self, name: str) -> bytes | None:
+        """The content of the note `name`, if it is there."""
+        with storage_errors(self.target):
+            try:
+                with open(os.path.join(self.path, name), "rb") as stream:
+                    return stream.read()
+            except FileNotFoundError:
+                return None
+
+    def leave(self, name: str, content: bytes) -> None:
+        """Write the note `name` in one step, and flush it to the disk."""
+        write_file(os.path.join(self.path, name), [content])
+
+    def leave_first(self, name: str, content: bytes) -> bytes:
+        """Write the note `name` unless it is there. Returns what it says then: of several processes, one is first."""
+        with StagedFile(os.path.join(self.path, name)) as staged, suppress(ConflictError):
+            with storage_errors(self.target):
+                write_all(staged.descriptor, content, 0)
+            staged.sync(0o600)
+            staged.commit(no_clobber=True)
+        return self.note(name) or content
+
+    @contextmanager
+    def used(self, note: str) -> Iterator[None]:
+        """The body uses the directory. Raises `ConflictError` if another process is just committing it.
+
+        `note` must be there. File systems without locks go without this.
+        """
+        with self._locked(note, fcntl.LOCK_SH, "is just being put in place"):
+            yield
+
+    @contextmanager
+    def alone(self, note: str) -> Iterator[None]:
+        """No other process uses the directory while the body does. Raises `ConflictError` if one does already."""
+        with self._locked(note, fcntl.LOCK_EX, "another process is just writing a part of it"):
+            yield
+
+    @contextmanager
+    def _locked(self, note: str, kind: int, fault: str) -> Iterator[None]:
+        busy = ConflictError(Problem("parts.busy", f"{shown(self.target)}: {fault}", "wait until it has ended"))
+        path = os.path.join(self.path, note)
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            raise busy from None
+        try:
+            with suppress(OSError):
+                try:
+                    fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise busy from None
+            if not os.path.exists(path):  # it was put in place meanwhile
+                raise busy
+            yield
+        finally:
+            os.close(descriptor)
+
+    def begin_commit(self) -> str:
+        """Note which inode takes the target's place. Returns the path of the result from now on.
+
+        A directory is moved beside the target. There its permissions may forbid to write: it need not be moved to
+        another parent any more.
+        """
+        with storage_errors(self.target):
+            if self.result == self._outgoing and self._noted() == _inode(self._outgoing):
+                return self._outgoing
+            self.leave(_COMMITTING, str(_inode(self._result)).encode())
+            if not os.path.isdir(self._result):
+                return self._result
+            _clear(self._outgoing)
+            os.rename(self._result, self._outgoing)
+            return self._outgoing
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether a commit that was killed came as far as its last step: its result is in place, or no longer here."""
+        noted = self._noted()
+        return noted is not None and noted not in (_inode(self._result), _inode(self._outgoing))
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the result took the target's place."""
+        noted = self._noted()
+        return noted is not None and noted == _inode(self.target)
+
+    def remove(self) -> None:
+        """Remove the directory with all notes, in one step, and then all that is left, such as what was replaced.
+
+        Raises `UncertainError` if something cannot be removed.
+        """
+        gone = staged_path(self.target)
+        with undisturbed():
+            with storage_errors(self.target):
+                os.rename(self.path, gone)
+            _clear(gone)
+            _clear(self._outgoing)
+        if left := [path for path in (gone, self._outgoing) if os.path.lexists(path)]:
+            message = f"{shown(self.target)}: is in place, but {shown(left[0])} could not be removed"
+            raise UncertainError(Problem("storage.leftover", message, "remove it"))
+
+    def _noted(self) -> int | None:
+        """The inode that a commit has noted."""
+        content = self.note(_COMMITTING)
+        return int(content) if content and content.isdigit() else None
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return os.lstat(path).st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _clear(path: str) -> None:
+    """Remove a file or a directory as far as possible."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        remove_directory(path)
+    with suppress(OSError):
+        os.unlink(path)

@@ -1,0 +1,110 @@
+"""A result that is written in parts: by any processes that share a file system, in any order; then one commits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from initctl.applied import Applied, applied
+from initctl.distributed.job import Job
+from initctl.distributed.progress import Split, Status
+from initctl.errors import Problem, UsageError
+from initctl.execution.drafting import drafted_at
+from initctl.execution.execute import opened_writer, written
+from initctl.integers import counting
+from initctl.planning.plan import TORCH
+from initctl.threads import thread_count
+
+if TYPE_CHECKING:
+    from initctl.distributed.receipt import Receipt
+    from initctl.events import Event
+    from initctl.execution import Delivery
+    from initctl.planning import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A result that several processes write in parts, in any order, at once or one after another.
+
+    They must share the file system of the output, and make equal `Parts`: the same plan, output and options. Nothing is
+    visible at the output before `commit`. The result does not depend on the number of parts: it is equal, byte for
+    byte, to what `initctl.apply` writes. A part that was interrupted is written again; one that is done is not.
+
+    `initctl.parts` makes it.
+    """
+
+    output: str
+    delivery: Delivery
+    warnings: tuple[Problem, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` if the result cannot be written in parts."""
+        if self.plan.rng == TORCH:
+            fault = "--rng torch draws the values of all tensors in one sequence, which parts cannot share"
+            raise UsageError(Problem("usage.parts", fault, "leave it out, or write the result without parts"))
+
+    @property
+    def plan(self) -> Plan:
+        return self.delivery.plan
+
+    def split(self, parts: int) -> Split:
+        """What each of `parts` would write: a pure function of the plan and the number."""
+        _check(1, parts)
+        with self._job(threads=1) as job:
+            return Split(self.output, tuple(job.shares(parts)))
+
+    def write(
+        self, part: int, parts: int, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None
+    ) -> Receipt:
+        """Write part number `part`, from 1 to `parts`, unless that is done. It is on the disk, but not yet visible.
+
+        Args:
+            part: the number of this part.
+            parts: the number of all parts. The first part that is written decides it.
+            threads, on_event: as for `initctl.apply`.
+
+        Raises:
+            UsageError: there is no such part.
+            ConflictError: another number of parts was begun, or a file of the checkpoint changed since then.
+            InputError, FitError, StorageError: as for `initctl.apply`.
+        """
+        _check(part, parts)
+        with self._job(threads=thread_count(threads), on_event=on_event) as job:
+            return job.write(part, parts)
+
+    def status(self) -> Status:
+        """Which parts are written."""
+        with self._job(threads=1) as job:
+            return Status(self.output, tuple(job.receipts(job.parts() or 0)))
+
+    def commit(self, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None) -> Applied:
+        """Let the result take its place, in one step, if all parts are written.
+
+        Args:
+            threads, on_event: as for `initctl.apply`.
+
+        Raises:
+            ConflictError: parts are missing, or a file of the checkpoint changed since the first part was written.
+            StorageError, UncertainError: as for `initctl.apply`.
+        """
+        with self._job(threads=thread_count(threads), on_event=on_event) as job:
+            replaced = job.place.has_content
+            receipts = job.commit()
+            made = written(self.delivery, job.writer, job.draft, replaced=replaced)
+        engines = {device: name for receipt in receipts for device, name in receipt.engines.items()}
+        return applied(self.delivery, made._replace(engines=engines), self.warnings)
+
+    @contextmanager
+    def _job(self, *, threads: int, on_event: Callable[[Event], None] | None = None) -> Iterator[Job]:
+        with opened_writer(self.delivery, threads=threads, on_event=on_event) as writer:
+            yield Job.of(writer, *drafted_at(self.output, writer, self.delivery))
+
+
+def _check(part: int, parts: int) -> None:
+    """Raise `UsageError` unless `part` is one of the numbers from 1 to `parts`."""
+    counting("part", part)
+    counting("parts", parts)
+    if part > parts:
+        raise UsageError(Problem("usage.part", f"there is no part {part} of {parts}"))
