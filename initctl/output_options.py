@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from initctl.applied import Applied, applied
+from initctl.distributed.applying import execute_together
 from initctl.errors import Problem, UsageError, shown
 from initctl.execution import Delivery, FormatChoice, check_resizable, decide_format, decide_stale, execute
 
 if TYPE_CHECKING:
+    from initctl.distributed.ranks import Ranks
     from initctl.events import Event
     from initctl.formats import Checkpoint
     from initctl.planning import Plan
@@ -68,14 +70,19 @@ class OutputOptions:
         plan: Plan,
         choice: FormatChoice,
         *,
+        ranks: Ranks | None,
         threads: int | None,
         on_event: Callable[[Plan | Event], None] | None,
     ) -> Applied:
-        """Apply `plan`, and write the result in the format of `choice`."""
+        """Apply `plan`, by all `ranks` if there are several, and write the result in the format of `choice`."""
         delivery = self.delivery(plan, choice)
         if on_event:
             on_event(delivery.plan)
-        return applied(delivery, execute(delivery, threads=threads, on_event=on_event), choice.warnings)
+        if ranks:
+            written = execute_together(delivery, ranks, threads=threads, on_event=on_event)
+        else:
+            written = execute(delivery, threads=threads, on_event=on_event)
+        return applied(delivery, written, choice.warnings)
 
     def delivery(self, plan: Plan, choice: FormatChoice) -> Delivery:
         """How the result of `plan` is delivered, in the format of `choice`. Its plan warns of what is left out."""

@@ -12,10 +12,16 @@ if TYPE_CHECKING:
     from threading import Thread
 
 
+_NEIGHBORS = "LOCAL_WORLD_SIZE"
+"""torchrun's number of processes on this machine. Other launchers give each process its own processors."""
+
+
 def processors() -> int:
-    """The processors that this process may use."""
+    """The processors that this process may use: if torchrun started several on this machine, its share of them."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    usable = len(affinity(0)) if affinity else os.cpu_count() or 1
+    neighbors = os.environ.get(_NEIGHBORS, "")
+    return max(1, usable // int(neighbors)) if neighbors.isdecimal() and int(neighbors) else usable
 
 
 def thread_count(asked: object) -> int:

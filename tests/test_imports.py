@@ -41,7 +41,7 @@ LAYERS = (
     {"layout", "workers"},
     {"tensors"},
     {"argument_types", "display", "schemas", "topics"},
-    {"dtypes", "threads", "events", "suggestions", "entry_points", "grouping"},
+    {"dtypes", "coworkers", "threads", "events", "suggestions", "entry_points", "grouping"},
     {"integers"},
     {"errors"},
     {"excerpt"},

@@ -74,10 +74,19 @@ def doctor(
     """
     from initctl.diagnosing import CHECKS, diagnosed
     from initctl.diagnosing.selection import chosen
+    from initctl.distributed.ranks import coworkers
 
     threads = thread_count(threads)
     checks = chosen(CHECKS, select, ignore)
     table = inspect(checkpoint, root=root, component=component)
     return diagnosed(
-        table, checks, patterns, root=root, preset=preset, trained=trained, threads=threads, on_event=on_event
+        table,
+        checks,
+        patterns,
+        root=root,
+        preset=preset,
+        trained=trained,
+        threads=threads,
+        coworkers=coworkers(),
+        on_event=on_event,
     )

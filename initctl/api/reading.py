@@ -57,13 +57,15 @@ def stats(
         ConflictError: the checkpoint changed while it was read.
         StorageError: the checkpoint cannot be read to its end.
     """
+    from initctl.distributed.ranks import coworkers
     from initctl.selecting import selected
     from initctl.statistics import Statistics, measured
 
     threads = thread_count(threads)
     table = inspect(checkpoint, root=root, component=component)
     tensors = selected(table, patterns)
-    return Statistics(table, measured(table, tensors, digest=digest, threads=threads, on_event=on_event))
+    found = measured(table, tensors, digest=digest, threads=threads, coworkers=coworkers(), on_event=on_event)
+    return Statistics(table, found)
 
 
 def diff(
@@ -98,6 +100,7 @@ def diff(
         StorageError: a checkpoint cannot be read to its end.
     """
     from initctl.differences import differences
+    from initctl.distributed.ranks import coworkers
 
     threads = thread_count(threads)
     roots = root, root if other_root is None else other_root
@@ -106,4 +109,4 @@ def diff(
         inspect(path, root=root, component=component if is_one or not any(is_directory) else None)
         for path, root, is_one in zip((a, b), roots, is_directory, strict=True)
     )
-    return differences(one, other, patterns, threads=threads, on_event=on_event)
+    return differences(one, other, patterns, threads=threads, coworkers=coworkers(), on_event=on_event)

@@ -51,6 +51,7 @@ def verify(
         ConflictError: a checkpoint changed while it was read, or the plan's has changed since.
     """
     from initctl.audit import read_result, verify_plan
+    from initctl.distributed.ranks import coworkers
 
     threads = thread_count(threads)
     sample = counting("sample", sample)
@@ -69,7 +70,7 @@ def verify(
     if on_event:
         on_event(made)
     found = None if result is None else read_result(path_of("result", result), made.checkpoint)
-    return verify_plan(made, found, sample=sample, threads=threads, on_event=on_event)
+    return verify_plan(made, found, sample=sample, threads=threads, coworkers=coworkers(), on_event=on_event)
 
 
 def load_manifest(path: Path) -> Manifest:

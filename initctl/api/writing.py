@@ -35,6 +35,7 @@ def apply(
     overwrite: bool | None = None,
     max_shard_size: str | None = None,
     stale: str | None = None,
+    alone: bool = False,
     threads: int | None = None,
     on_event: Callable[[Plan | Event], None] | None = None,
     **asked: Unpack[Asked],
@@ -58,6 +59,8 @@ def apply(
         max_shard_size: convert to a directory of shards, each with tensors of at most this size: `500MB`, `5GB`.
         stale: how to treat other files that hold the same model with its old values: `keep` copies them, `drop` leaves
             them out, or deletes them in place. Without it, such a directory is refused.
+        alone: if this process has a process group of torch.distributed, its ranks share the work: call this on all of
+            them. True lets this process do all of it.
         threads: number of threads; by default one for each processor that the process may use.
         on_event: called with the plan before anything is written, then with `Chosen` for each engine, repeatedly with
             `Progress` (the bytes written and their total), and with `Committed` when the result is in place.
@@ -66,12 +69,14 @@ def apply(
         UsageError, InputError, FitError: as for `initctl.plan`; and if `output` is the checkpoint itself, rules are
             given with a plan, stale files exist and `stale` is not given, or the new format cannot hold a tensor.
         StorageError: the output cannot be written, memory is too small, or the device is not available.
-        ConflictError: the checkpoint changed since it was read, or `output` must not be replaced.
+        ConflictError: the checkpoint changed since it was read, or `output` must not be replaced. Or ranks have other
+            plans; or a launcher started several processes, but they have no process group, so each would do all.
         UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
 
     Warns:
         InitctlWarning: as `initctl.plan` does, before anything is written; not again of a plan that is given.
     """
+    from initctl.distributed.ranks import group_of_process
     from initctl.output_options import OutputOptions
 
     path = None if output is None else path_of("output", output)
@@ -79,17 +84,20 @@ def apply(
         path=path, in_place=in_place, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale
     )
     threads = counting("threads", threads)
-    made, choice = _to_write(plan, asked, options)
-    known = () if made is not plan else made.warnings
-    warn(choice.warnings)
+    with group_of_process(alone=alone) as ranks:
+        made, choice = _to_write(plan, asked, options)
+        known = () if made is not plan else made.warnings
+        is_heard = ranks is None or ranks.rank == 0
+        if is_heard:
+            warn(choice.warnings)
 
-    def event(found: Plan | Event) -> None:
-        if not isinstance(found, Event):
-            warn([warning for warning in found.warnings if warning not in known])
-        if on_event:
-            on_event(found)
+        def event(found: Plan | Event) -> None:
+            if is_heard and not isinstance(found, Event):
+                warn([warning for warning in found.warnings if warning not in known])
+            if on_event:
+                on_event(found)
 
-    return options.write(made, choice, threads=threads, on_event=event)
+        return options.write(made, choice, ranks=ranks, threads=threads, on_event=event)
 
 
 def parts(

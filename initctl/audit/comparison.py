@@ -20,6 +20,7 @@ from initctl.workers import Task
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from initctl.coworkers import Coworkers
     from initctl.filling.computer import Computer
     from initctl.tensors import TensorPart, TensorSpec
 
@@ -54,15 +55,12 @@ class Comparison:
 
     def __init__(self, reader: TensorReader) -> None:
         self.reader = reader
-        self.compared = 0
-        """Elements."""
         self._found: dict[int, tuple[int, Difference]] = {}
         self._lock = Lock()
 
     def of_targets(self, targets: Iterable[TargetBlock], computer: Computer) -> Iterator[Task]:
         """Tasks that compare row-major blocks with the values computed for them, file by file."""
         ordered = sorted(targets, key=lambda target: (target.block.file, target.block.offset))
-        self.compared += sum(target.block.numel for target in ordered)
         for file, group in groupby(ordered, lambda target: target.block.file):
             for runs in packed(computer.runs(group), _COMPARED_AT_ONCE):
                 start, stop = range_of(runs)
@@ -77,7 +75,6 @@ class Comparison:
         at_once = _COMPARED_AT_ONCE // width
         first = part.rows[0] * prod(part.tensor.shape[1:]) if part.rows else 0
         for start, stop in ranges(first, first + part.numel, sample):
-            self.compared += stop - start
             for begin in range(start, stop, at_once):
                 end = min(begin + at_once, stop)
                 yield Task((end - begin) * width, partial(self._compare_elements, expected, begin, end))
@@ -111,16 +108,27 @@ class Comparison:
             return
         differing = int((wanted != found).argmax()) // width
         number, place = start + differing, slice(differing * width, (differing + 1) * width)
+        index = tuple(map(int, np.unravel_index(number, held.shape))) if held.shape else ()
+        one, other = (_number(content[place], held) for content in (wanted, found))
+        self._keep_first(tensor, number, Difference(tensor.name, index, one, other))
+
+    def _keep_first(self, tensor: TensorSpec, number: int, difference: Difference) -> None:
+        """Keep the `difference` in element `number` of a tensor, unless one before it is known."""
         with self._lock:
             if id(tensor) not in self._found or number < self._found[id(tensor)][0]:
-                index = tuple(map(int, np.unravel_index(number, held.shape))) if held.shape else ()
-                one, other = (_number(content[place], held) for content in (wanted, found))
-                self._found[id(tensor)] = number, Difference(tensor.name, index, one, other)
+                self._found[id(tensor)] = number, difference
 
     @property
     def is_equal(self) -> bool:
         """Whether everything that was compared is equal."""
         return not self._found
+
+    def share(self, coworkers: Coworkers, tensors: Sequence[TensorSpec]) -> None:
+        """Take over what `coworkers` found in `tensors`, which all list in the same order."""
+        places = {id(tensor): place for place, tensor in enumerate(tensors)}
+        for each in coworkers.all_of([(places[key], *found) for key, found in self._found.items()]):
+            for place, number, difference in each:
+                self._keep_first(tensors[place], number, difference)
 
     def difference(self, tensor: TensorSpec) -> Difference | None:
         """The first difference in `tensor`, or None."""

@@ -13,6 +13,7 @@ from initctl.layout.ranges import ByteRange, joined, overlap
 
 if TYPE_CHECKING:
     from initctl.audit.comparison import Place
+    from initctl.coworkers import Coworkers
     from initctl.formats import Checkpoint, Checksum
     from initctl.reading import TensorReader
     from initctl.workers import Task
@@ -35,6 +36,10 @@ class Damage:
                 if is_kept and (is_new or overlap(reached, checksum.start, checksum.stop)):
                     fail = partial(self._note, file.name, checksum)
                     self.tasks.append(check_task(checksum, partial(reader.opened, file.name), fail))
+
+    def share(self, coworkers: Coworkers) -> None:
+        """Take over what `coworkers` found."""
+        self._wrong = [found for each in coworkers.all_of(self._wrong) for found in each]
 
     def wrong(self, differing: Mapping[str, Iterable[ByteRange]]) -> Iterator[FileDifference]:
         """Wrong checksums of bytes that are right, because the `differing` ranges of the file are elsewhere."""

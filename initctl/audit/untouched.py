@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from initctl.workers import Task
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from initctl.coworkers import Coworkers
     from initctl.formats import CheckpointFile
     from initctl.planning import Action
     from initctl.tensors import Block, TensorSpec
@@ -86,6 +88,13 @@ class Untouched:
                 yield from self._tasks(was, now, 0, shorter)
             elif was.name not in self.source.stale:
                 self._lost.append(was.name)
+
+    def share(self, coworkers: Coworkers) -> None:
+        """Take over what `coworkers` found."""
+        found = coworkers.all_of(dict(self._pieces))
+        self._pieces.clear()
+        for file, pieces in chain.from_iterable(each.items() for each in found):
+            self._pieces[file] += [piece for piece in pieces if piece not in self._pieces[file]]
 
     @property
     def suspects(self) -> list[TensorSpec]:

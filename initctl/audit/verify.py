@@ -24,14 +24,15 @@ from initctl.audit.layout import (
 from initctl.audit.renewed import part_faults
 from initctl.audit.untouched import Untouched, within
 from initctl.audit.verification import Difference, FileDifference, Verification
+from initctl.coworkers import ALONE
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.filling.computer import Computer
 from initctl.filling.engines import choose_engines
 from initctl.filling.memory import check_memory
-from initctl.filling.targets import TargetBlock, in_turn
+from initctl.filling.targets import TargetBlock, in_turn, needs_preparing
 from initctl.formats import beside
 from initctl.formats.config import CONFIG
-from initctl.planning.plan import untouched
+from initctl.planning.plan import TORCH, untouched
 from initctl.reading import TensorReader, in_numbers, olds
 from initctl.reshaping.renewed_files import renewed_files
 from initctl.stream import RevisingLaw
@@ -39,6 +40,7 @@ from initctl.tensors import TensorPart, TensorSpec
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
+    from initctl.coworkers import Coworkers
     from initctl.events import Chosen, Compiling, Progress
     from initctl.formats import Checkpoint
     from initctl.layout.ranges import ByteRange
@@ -52,6 +54,7 @@ def verify_plan(
     *,
     sample: int | None = None,
     threads: int,
+    coworkers: Coworkers = ALONE,
     on_event: Callable[[Compiling | Chosen | Progress], None] | None = None,
 ) -> Verification:
     """Compare the checkpoint of `plan` with what the plan gives; or the `result` of carrying it out, if that is given.
@@ -60,7 +63,7 @@ def verify_plan(
     compared, and the checksums of filled bytes must be right. After a conversion, the tensors that rules reach,
     metadata of safetensors and companion files are compared. `sample` is the number of elements to compare of each
     tensor, or of each part that a rule decides: they are spread evenly, and include the first and the last. With
-    `sample`, checksums are not verified.
+    `sample`, checksums are not verified. Each of `coworkers` compares some, and all know all.
 
     Raises `UsageError` if values depend on old ones and `result` is not given, or if the plan resets an optimizer and
     `result` was converted, so that it has none.
@@ -69,9 +72,9 @@ def verify_plan(
     check_memory(plan.actions)
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(threads, on_event))
-        audit = _Audit(plan, result, sample, stack)
+        audit = _Audit(plan, result, sample, coworkers, stack)
         engines = choose_engines(audit.written, threads=threads, on_event=on_event)
-        workers.total += audit.nbytes
+        workers.total += audit.nbytes // coworkers.count
         for batch in audit.batches(Computer(plan.seed, engines, olds(plan, stack))):
             workers.run(batch)
         audit.check_unchanged()
@@ -81,8 +84,10 @@ def verify_plan(
 class _Audit:
     """Compares a result, or the plan's own checkpoint if there is no result, with what the plan gives."""
 
-    def __init__(self, plan: Plan, result: Checkpoint | None, sample: int | None, stack: ExitStack) -> None:
-        self.plan, self.source, self.sample = plan, plan.checkpoint, sample
+    def __init__(
+        self, plan: Plan, result: Checkpoint | None, sample: int | None, coworkers: Coworkers, stack: ExitStack
+    ) -> None:
+        self.plan, self.source, self.sample, self.coworkers = plan, plan.checkpoint, sample, coworkers
         self.result, self.is_result, self.written = result or self.source.as_read, result is not None, plan.written
         self.renewed = renewed_files(self.source) if self.is_result else {}
         is_renewed = bool(self.source.resized) and is_laid_out_as(self.source, self.result, self.renewed)
@@ -97,7 +102,7 @@ class _Audit:
             stack.enter_context(TensorReader(c, c.other_files if self.is_result else ()))
             for c in (self.source, self.result)
         )
-        self.comparison, self.suspected, self.compared = Comparison(held), Comparison(held), 0
+        self.comparison, self.suspected = Comparison(held), Comparison(held)
         self.untouched = Untouched(self.written, self.before, held, sample) if self.is_result else None
         self.kept = [] if is_alike or not self.is_result else list(self._kept(self._moved() if is_renewed else None))
         self.places = self._places()
@@ -129,12 +134,31 @@ class _Audit:
         """
         for actions in in_turn(self.written):
             yield self._computed(actions, computer)
-        yield chain.from_iterable(self.comparison.of_elements(kept, self.sample) for kept in self.kept)
-        self.compared = self.comparison.compared
-        yield self.others
-        yield self.damage.tasks
+        yield self._own(chain.from_iterable(self.comparison.of_elements(kept, self.sample) for kept in self.kept))
+        yield self._own(self.others)
+        yield self._own(self.damage.tasks)
+        self._share()
         if self.untouched and (suspects := set(map(id, self.untouched.suspects))):
             yield chain.from_iterable(map(self.suspected.of_elements, self._kept(suspects)))
+
+    def _own(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """Those of `tasks` that this process does."""
+        return (task for task in tasks if self.coworkers.takes(task.nbytes))
+
+    def _share(self) -> None:
+        """Take over what the coworkers found."""
+        resets = (action.tensor for action in self.plan.resets)
+        self.comparison.share(self.coworkers, (*self.source.tensors, *self.source.outside, *resets))
+        self.damage.share(self.coworkers)
+        if self.untouched:
+            self.untouched.share(self.coworkers)
+
+    @property
+    def compared(self) -> int:
+        """The number of elements that are compared, by all."""
+        places = (*chain.from_iterable(self.places.values()), *(expected.place for expected in self.kept))
+        sizes = (place.part.numel for place in places)
+        return sum(sizes if self.sample is None else (min(self.sample, size) for size in sizes))
 
     def check_unchanged(self) -> None:
         """Raise `ConflictError` if a file changed meanwhile."""
@@ -211,23 +235,28 @@ class _Audit:
 
     def _computed(self, actions: Iterable[Action], computer: Computer) -> Iterator[Task]:
         """Tasks that compare filled parts. Row-major blocks whose laws are ready are compared together; samples, and
-        parts in another order, by elements.
+        parts in another order, by elements. One process compares all of a part whose law must be prepared.
         """
         together: list[TargetBlock] = []
         for action in actions:
+            places = self.places.get(_same(action), ())
+            is_whole = needs_preparing(type(action.law)) and self.plan.rng != TORCH  # torch draws in the plan's order
+            if is_whole and not (places and self.coworkers.takes(action.part.nbytes)):
+                continue
+            mine = iter if is_whole else self._own
             law = computer.prepared(action)
-            for place in self.places.get(_same(action), ()):
+            for place in places:
                 blocks = TensorPart(place.held, action.rows).blocks if action.rows else place.held.blocks
                 own = action if place.tensor is action.tensor else action.of(place.tensor)
                 targets = [TargetBlock(own, block, law) for block in blocks if block.is_row_major]
                 if self.sample or len(targets) < len(blocks):
                     expected = Expected(place, partial(computer.elements, action, law))
-                    yield from self.comparison.of_elements(expected, self.sample)
+                    yield from mine(self.comparison.of_elements(expected, self.sample))
                 elif law is action.law:
                     together += targets
                 else:
-                    yield from self.comparison.of_targets(targets, computer)
-        yield from self.comparison.of_targets(together, computer)
+                    yield from mine(self.comparison.of_targets(targets, computer))
+        yield from self._own(self.comparison.of_targets(together, computer))
 
     def _kept(self, only: Container[int] | None = None) -> Iterator[Expected]:
         """The kept parts of tensors that the result holds; or of those in `only`, by identity. Tensors tied in both are

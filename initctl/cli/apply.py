@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 import initctl
-from initctl.cli import panels
+from initctl.cli import panels, streams
 from initctl.cli.options import (
     CHECKPOINT,
     DIFF,
@@ -113,7 +113,9 @@ def apply(
     See: rules, rows, output, parts, initializers
     """
     check_apart(write.output, html, report)
-    reports = {"--diff": diff, "--report": report, "--html": html}
+    if streams.is_silent:
+        report = html = None
+    reports = {"--diff": diff and not streams.is_silent, "--report": report, "--html": html}
     how: dict[str, Any] = {
         "overwrite": replacing.overwrite,
         "max_shard_size": write.max_shard_size,
@@ -151,7 +153,7 @@ def apply(
         out.beside(applied.output, "page", lambda: _write_page(html, applied, changes.found))
     if report is not None:
         out.beside(applied.output, "report", lambda: _write_report(report, applied, changes.found, out))
-    _show(applied, changes.found if diff else None, out, unfold=unfold)
+    _show(applied, changes.found if reports["--diff"] else None, out, unfold=unfold)
 
 
 class _Changes:

@@ -15,6 +15,7 @@ import typer
 import initctl
 from initctl.cli.commands import PLAIN, SUMMARIES, Commands
 from initctl.cli.pointers import topics_of, with_pointer
+from initctl.cli.ranks import sharing
 from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import complain, open_streams, say, show
 from initctl.errors import (
@@ -61,7 +62,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command line `arguments`; returns the exit status."""
     warnings.filterwarnings("ignore", category=InitctlWarning)  # commands report warnings themselves
     try:
-        return app(list(arguments), standalone_mode=False) or 0
+        with sharing(arguments):
+            return app(list(arguments), standalone_mode=False) or 0
     except InitctlError as error:
         return _fail(arguments, error.exit_status, error.problems)
     except typer.TyperException as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from initctl.cli import panels
+from initctl.cli import panels, streams
 from initctl.cli.options import flag, one_of, written
 from initctl.cli.signals import Ended, heeded_signals, ignore_signals
 from initctl.cli.streams import complain, say, show
@@ -55,6 +55,7 @@ class Output:
     )
 
     def __post_init__(self) -> None:
+        self.quiet = self.quiet or streams.is_silent
         self.warnings: list[Problem] = []
         self.failure: InitctlError | None = None
         self._end: Ended | None = None
@@ -82,7 +83,7 @@ class Output:
 
         If it cannot be written, the result is shown nevertheless, and then the command ends with the error's status.
         """
-        if path is None:
+        if path is None or streams.is_silent:
             return
         from initctl import page as pages
 

@@ -22,6 +22,10 @@ _COLORS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m"}
 _PLAIN = "\x1b[0m"
 
 
+is_silent = False
+"""Whether this process says nothing, because it is one of several that share a command, and not the first."""
+
+
 def open_streams() -> None:
     """Replace stdout and stderr by streams that escape what their encoding lacks, and fail as commands expect."""
     sys.stdout = _text(Stdout, sys.stdout, 1)
@@ -30,6 +34,8 @@ def open_streams() -> None:
 
 def complain(kind: str, problem: Problem) -> None:
     """One line on stderr: `initctl: error: WHERE: what; what to do`. Below it, the place of a fault in a text."""
+    if is_silent:
+        return
     line = as_line(f"initctl: {kind}: {problem}")
     if has_colors(sys.stderr):
         line = line.replace(f"{kind}:", f"{_COLORS[kind]}{kind}:{_PLAIN}", 1)
@@ -40,12 +46,14 @@ def complain(kind: str, problem: Problem) -> None:
 
 def say(text: str, stream: TextIO) -> None:
     """Write the lines of `text`, made safe, in one call, since there may be many."""
-    print("\n".join(map(as_line, text.split("\n"))), file=stream)
+    if not is_silent:
+        print("\n".join(map(as_line, text.split("\n"))), file=stream)
 
 
 def show(text: str) -> None:
     """Write a rendered text to stdout. It is safe already, and its escape sequences are colors."""
-    print(text)
+    if not is_silent:
+        print(text)
 
 
 class Lenient(io.FileIO):

@@ -6,11 +6,13 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain
 from math import prod
 from operator import setitem
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.checksums import check_task
+from initctl.coworkers import ALONE
 from initctl.diagnosing.remedies import Remedy
 from initctl.diagnosing.rows import Lines, compared
 from initctl.grouping import grouped
@@ -19,6 +21,7 @@ from initctl.statistics import TensorStatistics, measured
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
+    from initctl.coworkers import Coworkers
     from initctl.diagnosing.expected import LawNumbers
     from initctl.formats import CheckpointFile, Checksum
     from initctl.planning.surroundings import Surroundings
@@ -128,6 +131,7 @@ class Examination:
     row_suggestions: Sequence[Suggestion]
     is_trained: bool
     threads: int
+    coworkers: Coworkers = ALONE
 
     @cached_property
     def sound(self) -> Sequence[Examined]:
@@ -146,17 +150,20 @@ class Examination:
     def lines(self) -> Mapping[str, Lines]:
         """Equal and zero rows and columns of weights. Reads the weights once more."""
         wanted = [s.tensor for s in self.sound if s.role in LAYERS | {"embedding"} and not s.is_constant]
-        return compared(self.around.checkpoint, wanted, self.threads)
+        own = [wanted[number] for number in self.coworkers.own([tensor.nbytes for tensor in wanted])]
+        found = self.coworkers.all_of(compared(self.around.checkpoint, own, self.threads))
+        return {name: lines for each in found for name, lines in each.items()}
 
     @cached_property
     def damaged(self) -> list[tuple[str, Checksum]]:
         """The checksums that are wrong, in order, of those for examined tensors. Reads these tensors once more."""
         files = self.around.checkpoint.files
-        known = [(f.name, c) for f in files for c in self._checksums(f) if c.value or c.unfinished]
+        every = [(f.name, c) for f in files for c in self._checksums(f) if c.value or c.unfinished]
+        known = [every[number] for number in self.coworkers.own([c.stop - c.start for _, c in every])]
         wrong: dict[tuple[str, Checksum], int | None] = {}
         with TensorReader(self.around.checkpoint) as reader, Workers(self.threads) as workers:
             workers.run(check_task(c, partial(reader.opened, f), partial(setitem, wrong, (f, c))) for f, c in known)
-        return sorted(wrong)
+        return sorted(chain.from_iterable(self.coworkers.all_of(list(wrong))))
 
     def _checksums(self, file: CheckpointFile) -> Iterator[Checksum]:
         """The checksums of parts of `file` in which an examined tensor begins."""
@@ -174,7 +181,8 @@ class Examination:
 
     def digests(self, tensors: Iterable[TensorSpec]) -> Mapping[str, str | None]:
         """The SHA-256 of each of `tensors`, by name. Reads the tensors once more."""
-        found = measured(self.around.checkpoint, tuple(tensors), digest=True, threads=self.threads)
+        table, threads = self.around.checkpoint, self.threads
+        found = measured(table, tuple(tensors), digest=True, threads=threads, coworkers=self.coworkers)
         return {one.tensor.name: one.digest for one in found}
 
     def are_zero(self, tensor: TensorSpec, rows: RowRange) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from initctl.coworkers import ALONE
 from initctl.diagnosing.check import Check, Finding
 from initctl.diagnosing.diagnosis import Diagnosis
 from initctl.diagnosing.examination import Examination, Examined
@@ -17,6 +18,7 @@ from initctl.statistics import TensorStatistics, measured
 from initctl.suggesting import Suggestion, suggestions
 
 if TYPE_CHECKING:
+    from initctl.coworkers import Coworkers
     from initctl.events import Progress
     from initctl.formats import Checkpoint
     from initctl.tensors import TensorSpec
@@ -34,10 +36,13 @@ def diagnosed(
     preset: str | None,
     trained: bool | None,
     threads: int,
+    coworkers: Coworkers = ALONE,
     on_event: Callable[[Progress], None] | None = None,
 ) -> Diagnosis:
     """What `checks` find in the tensors of `checkpoint` that match one of `patterns`, or in all tensors if there are no
     patterns. Weights are `trained` or fresh. If None, those that patterns name are fresh; else their numbers decide.
+
+    Each of `coworkers` measures some tensors.
 
     They are compared with the laws of `preset`, or of the preset for config.json's model. `root` is the one that was
     given. Raises `UsageError` if the preset does not exist, `FitError` if it fills nothing, `InputError` if config.json
@@ -46,7 +51,7 @@ def diagnosed(
     tensors = _examined(checkpoint, patterns)
     around = Surroundings(checkpoint)
     suggested = [one._replace(initializer=shortened(one.initializer)) for one in suggestions(checkpoint, preset=preset)]
-    found = measured(checkpoint, tensors, digest=False, threads=threads, on_event=on_event)
+    found = measured(checkpoint, tensors, digest=False, threads=threads, coworkers=coworkers, on_event=on_event)
     subjects = _subjects(around, found, suggested)
     reading = AS_NAMED if patterns and trained is None else read(subjects, given=trained)
     by_rows = _by_rows(suggested, {tensor.name for tensor in tensors})
@@ -58,6 +63,7 @@ def diagnosed(
         row_suggestions=by_rows,
         is_trained=reading.is_trained,
         threads=threads,
+        coworkers=coworkers,
     )
     asked = [check for check in checks if not (check.only_fresh and reading.is_trained)]
     findings = [Finding(check, *fault) for check in asked for fault in check.find(examination)]

@@ -11,6 +11,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from initctl.coworkers import ALONE, merged
 from initctl.differences.changes import ElementChanges, Stored, changes_of
 from initctl.layout.pieces import Pieces, grouped
 from initctl.reading import Buffers, TensorReader, equal, in_numbers
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from initctl.coworkers import Coworkers
     from initctl.differences.pairing import Pair
     from initctl.events import Progress
     from initctl.tensors import Block, TensorSpec
@@ -43,30 +45,38 @@ def compared(
     other: TensorReader,
     *,
     threads: int,
+    coworkers: Coworkers = ALONE,
     on_event: Callable[[Progress], None] | None = None,
 ) -> list[ElementChanges | None]:
     """What changed in each of `pairs`, which the readers read; None if nothing changed, or it cannot be compared.
 
-    For pairs of bytes, the result only says that they changed. Raises `ConflictError` if a file changes meanwhile, and
+    For pairs of bytes, the result only says that they changed. Each of `coworkers` compares some.
+
+    Raises `ConflictError` if a file changes meanwhile, and
     `StorageError` if it cannot be read.
     """
     distinct = {_places(pair): pair for pair in pairs}  # tied tensors are compared once
+    each = list(distinct.values())
+    own = coworkers.own([pair.one.nbytes for pair in each])
     with Workers(threads, on_event) as workers:
-        comparing = Comparing(list(distinct.values()), one, other, workers)
+        comparing = Comparing([each[number] for number in own], one, other, workers, _work(each))
         workers.total += sum(pair.one.nbytes for pair in comparing.pairs if pair.is_comparable)
         workers.run(comparing.tasks())
         rest = list(comparing.rest())
         workers.total += sum(task.nbytes for task in rest)
         workers.run(rest)
-    found = dict(zip(distinct, comparing.results(), strict=True))
+    results = merged(coworkers.all_of(dict(zip(own, comparing.results(), strict=True))))
+    found = {places: results[number] for number, places in enumerate(distinct)}
     return [found[_places(pair)] for pair in pairs]
 
 
 class Comparing:
     """Compares pairs. The tasks may run in several threads."""
 
-    def __init__(self, pairs: Sequence[Pair], one: TensorReader, other: TensorReader, workers: Workers) -> None:
-        self.pairs, self.one, self.other, self.workers = pairs, one, other, workers
+    def __init__(
+        self, pairs: Sequence[Pair], one: TensorReader, other: TensorReader, workers: Workers, work: Work
+    ) -> None:
+        self.pairs, self.one, self.other, self.workers, self.work = pairs, one, other, workers, work
         self._small: dict[int, ElementChanges] = {}
         self._large: dict[int, _LargePair] = {}
         self._engine: Engine | None = None
@@ -102,8 +112,7 @@ class Comparing:
         """Computes distances. It is chosen at the first difference, since equal tensors need no distances."""
         with self._lock:
             if self._engine is None:
-                numbers = sum(pair.one.numel * pair.one.dtype.parts for pair in self.pairs if pair.is_comparable)
-                self._engine = choose(Work(int(numbers * _BESIDE_DRAWING), 0), threads=1).engine
+                self._engine = choose(self.work, threads=1).engine
             return self._engine
 
     def _compare(self, numbers: Sequence[int]) -> None:
@@ -209,6 +218,12 @@ class _LargePair:
     def _nbytes(self, piece: int) -> int:
         start, stop = self._pieces.bounds(piece)
         return (stop - start) * self._one.dtype.bits // 8
+
+
+def _work(pairs: Sequence[Pair]) -> Work:
+    """The work of comparing all `pairs`, whoever does it: engines round differently."""
+    numbers = sum(pair.one.numel * pair.one.dtype.parts for pair in pairs if pair.is_comparable)
+    return Work(int(numbers * _BESIDE_DRAWING), 0)
 
 
 def _places(pair: Pair) -> object:

@@ -5,5 +5,8 @@ split.py     which bytes each part writes
 job.py       what all parts of one result agree on, and the directory that they share
 note.py      what the first part notes, for the others to match
 receipt.py   what a part leaves behind when it is done
+ranks.py     the ranks of one run, which exchange what they found, and failures
+launcher.py  what a launcher says in the environment
+applying.py  one result that ranks write
 progress.py  tables of the split, and of the parts that are written
 """

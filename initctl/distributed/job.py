@@ -58,7 +58,6 @@ class Job(NamedTuple):
         """Write part `number` of `parts`, unless that is done. Raises `ConflictError` if this is not the result that
         the first part belongs to, and what writing raises.
         """
-        self.settle()
         self.staging.make()
         own = Note.of(self.writer.plan, self.draft, parts)
         self._check(own, self.staging.leave_first(_NOTE, own.packed()))

@@ -72,6 +72,7 @@ class Parts:
         """
         _check(part, parts)
         with self._job(threads=thread_count(threads), on_event=on_event) as job:
+            job.settle()
             return job.write(part, parts)
 
     def status(self) -> Status:

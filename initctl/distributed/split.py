@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.coworkers import Loads
 from initctl.grouping import grouped
 from initctl.layout.ranges import ByteRange
 
@@ -65,28 +66,10 @@ def split(contents: Mapping[str, Content], parts: int) -> list[Share]:
     return shares
 
 
-class _Loads:
-    """The bytes that each part has so far."""
-
-    def __init__(self, parts: int) -> None:
-        self._heap = [(0, number) for number in range(parts)]
-
-    @property
-    def least(self) -> int:
-        """The bytes of the part that has the fewest."""
-        return self._heap[0][0]
-
-    def add(self, nbytes: int) -> int:
-        """Give `nbytes` to the part that has the fewest, and return its number."""
-        load, number = self._heap[0]
-        heapreplace(self._heap, (load + nbytes, number))
-        return number
-
-
 def _handed_out(contents: Mapping[str, Content], parts: int) -> Iterator[tuple[int, Piece]]:
     """All pieces, each with the number of its part."""
     names, sizes = list(contents), [content.layout.size for content in contents.values()]
-    limit, loads = max(round(sum(sizes) / parts / STEP), 1) * STEP, _Loads(parts)
+    limit, loads = max(round(sum(sizes) / parts / STEP), 1) * STEP, Loads(parts)
     rests = [(-size, number, 0) for number, size in enumerate(sizes)]
     heapify(rests)
     indivisible: dict[str, list[ByteRange]] = {}
@@ -122,7 +105,7 @@ def _checks(
     begins = grouped(
         (piece.file, (piece.start, number)) for number, share in enumerate(shares) for piece in share.pieces
     )
-    loads = _Loads(len(shares))
+    loads = Loads(len(shares))
     for name, content in contents.items():
         owners = sorted(begins[name])
         for file, checksum in content.checked:

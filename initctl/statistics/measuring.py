@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from initctl.coworkers import ALONE, merged
 from initctl.layout.pieces import Pieces, grouped
 from initctl.reading import Buffers, TensorReader
 from initctl.statistics.histogram import histograms
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from initctl.coworkers import Coworkers
     from initctl.dtypes import DType
     from initctl.events import Progress
     from initctl.formats import Checkpoint
@@ -43,18 +45,23 @@ def measured(
     *,
     digest: bool,
     threads: int,
+    coworkers: Coworkers = ALONE,
     on_event: Callable[[Progress], None] | None = None,
 ) -> tuple[TensorStatistics, ...]:
-    """Statistics of each of `tensors` of `checkpoint`; with `digest`, the SHA-256 of its bytes too.
+    """Statistics of each of `tensors` of `checkpoint`; with `digest`, the SHA-256 of its bytes too. Each of `coworkers`
+    measures some, and all get all.
 
     Raises `ConflictError` if the checkpoint changes meanwhile, and `StorageError` if it cannot be read.
     """
+    own = coworkers.own([tensor.nbytes for tensor in tensors])
     with TensorReader(checkpoint) as reader, Workers(threads, on_event) as workers:
-        measuring = Measuring(tensors, reader, measuring_engine(tensors), workers, is_digested=digest)
+        mine = [tensors[number] for number in own]
+        measuring = Measuring(mine, reader, measuring_engine(tensors), workers, is_digested=digest)
         workers.total += measuring.nbytes
         workers.run(measuring.tasks())
     checkpoint.check_unchanged(checkpoint.files)
-    return tuple(measuring.results)
+    found = merged(coworkers.all_of(dict(zip(own, measuring.results, strict=True))))
+    return tuple(found[number]._replace(tensor=tensor) for number, tensor in enumerate(tensors))
 
 
 def measuring_engine(tensors: Iterable[TensorSpec]) -> Engine:

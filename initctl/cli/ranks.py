@@ -1,0 +1,54 @@
+"""Commands whose work the ranks of a run share: the first rank speaks, the others are silent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from initctl.cli import streams
+from initctl.cli.signals import Ended, ignore_signals
+
+if TYPE_CHECKING:
+    from initctl.distributed.ranks import Ranks
+
+_SHARED = ("apply", "verify", "stats", "diff", "doctor")
+_ALONE = {"--part", "--parts", "--commit", "--status", "--help", "-h"}
+"""Options of a process that does only what it is asked for, whoever started it."""
+_LAUNCHERS = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+
+
+@contextmanager
+def sharing(arguments: Sequence[str]) -> Iterator[None]:
+    """If a launcher started several processes, and the command that `arguments` call can be shared, they share it in
+    the body. Errors that all ranks raise are reported by the first rank; others, by the rank that has them.
+    """
+    if not _can_be_shared(arguments) or not any(name in os.environ for name in _LAUNCHERS):
+        yield
+        return
+    from initctl.distributed.launcher import launched
+    from initctl.distributed.ranks import joined
+
+    launch = launched(os.environ)
+    if launch is None:
+        yield
+        return
+    ranks: Ranks | None = None
+    try:
+        with joined(launch) as ranks:
+            streams.is_silent = launch.rank > 0
+            yield
+    except Ended:
+        raise
+    except BaseException:
+        is_agreed = bool(ranks and ranks.agreed)
+        if is_agreed:
+            ignore_signals()  # a launcher ends all ranks as soon as one has failed, but the first still has to speak
+        streams.is_silent = launch.rank > 0 and is_agreed
+        raise
+
+
+def _can_be_shared(arguments: Sequence[str]) -> bool:
+    given = {argument.partition("=")[0] for argument in arguments}
+    return bool(arguments) and arguments[0] in _SHARED and not given & _ALONE
