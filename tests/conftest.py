@@ -13,9 +13,11 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from initctl.stream.engines.compiled import CompiledEngine
+    from tests.ranks import Ranks
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -30,6 +32,16 @@ def cache_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(directory))
         yield directory
+
+
+@pytest.fixture(scope="session")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
+    """The processes that stand for ranks, started by the first test that uses them."""
+    from tests.ranks import Ranks
+
+    processes = Ranks(tmp_path_factory.mktemp("ranks"))
+    yield processes
+    processes.stop()
 
 
 @pytest.fixture(scope="session")

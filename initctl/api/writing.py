@@ -79,15 +79,15 @@ def apply(
     from initctl.distributed.ranks import group_of_process
     from initctl.output_options import OutputOptions
 
-    path = None if output is None else path_of("output", output)
-    options = OutputOptions(
-        path=path, in_place=in_place, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale
-    )
-    threads = counting("threads", threads)
     with group_of_process(alone=alone) as ranks:
+        path = None if output is None else path_of("output", output)
+        options = OutputOptions(
+            path=path, in_place=in_place, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale
+        )
+        threads = counting("threads", threads)
         made, choice = _to_write(plan, asked, options)
-        known = () if made is not plan else made.warnings
         is_heard = ranks is None or ranks.rank == 0
+        known = made.warnings if made is plan else ()
         if is_heard:
             warn(choice.warnings)
 

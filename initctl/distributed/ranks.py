@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ class Ranks:
         try:
             dist.all_gather_object(every, own, self._group)
         except RuntimeError as error:
-            fault = f"rank {self.rank}: another rank has ended, or cannot be reached: {as_line(str(error))}"
+            fault = f"rank {self.rank}: another rank has ended, or cannot be reached: {_reason(error)}"
             raise StorageError(Problem("ranks.lost", fault, "run the same command again: it continues")) from error
         return every
 
@@ -135,7 +136,7 @@ def joined(launch: Launch) -> Iterator[Ranks]:
         )
     except (RuntimeError, ValueError, OSError) as error:
         place = f"{launch.address}:{launch.port}"
-        fault = f"rank {launch.rank} of {launch.size} cannot meet the others at {place}: {as_line(str(error))}"
+        fault = f"rank {launch.rank} of {launch.size} cannot meet the others at {place}: {_reason(error)}"
         hint = "check MASTER_ADDR and MASTER_PORT, and that all ranks are started"
         raise ConflictError(Problem("ranks.meeting", fault, hint)) from error
     try:
@@ -180,6 +181,11 @@ def _sharing(ranks: Ranks) -> Iterator[Ranks]:
         raise
     finally:
         _current = None
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of an error of torch or gloo, without the place in its code."""
+    return as_line(re.sub(r"^\[[^\]]*\] ", "", str(error)).partition(". ")[0])
 
 
 def _is_lost(error: Exception) -> bool:

@@ -1,19 +1,10 @@
-"""The processes that stand for ranks, started by the first test that uses them."""
+"""A process that stands for one rank of many."""
 
 from __future__ import annotations
 
 import pytest
 import torch.distributed as dist
 from torch.testing._internal.distributed.fake_pg import FakeStore
-
-from tests.live.ranks import Ranks
-
-
-@pytest.fixture(scope="session")
-def ranks(tmp_path_factory):
-    processes = Ranks(tmp_path_factory.mktemp("ranks"))
-    yield processes
-    processes.stop()
 
 
 @pytest.fixture

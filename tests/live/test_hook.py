@@ -16,7 +16,7 @@ from tests.live.sharded import fsdp1
 from tests.live.test_models import Tied
 
 if TYPE_CHECKING:
-    from tests.live.ranks import Ranks
+    from tests.ranks import Ranks
 
 RULES = ["*.weight=normal:std=0.1/sqrt(2*layers)", "*.bias=uniform", "*.norm.weight=ones"]
 

@@ -1,0 +1,151 @@
+"""Commands that launchers start several times: one result, one report, and one line if something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import initctl
+from tests.readme import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SLOW = "*.weight=orthogonal"
+
+
+class Ended(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def started(
+    size: int, arguments: Sequence[str], folder: Path, each: Sequence[Sequence[str]] = ()
+) -> list[subprocess.Popen]:
+    """Ranks as torchrun starts them, each with its own of `each`, further arguments."""
+    port = str(free_port())
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "initctl", *arguments, *(each[rank] if each else ())],
+            cwd=folder,
+            env={
+                **environment(),
+                "RANK": str(rank),
+                "LOCAL_WORLD_SIZE": str(size),
+                "WORLD_SIZE": str(size),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": port,
+                "GLOO_SOCKET_IFNAME": "lo",
+                "OMP_NUM_THREADS": "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+
+
+def ended(processes: Sequence[subprocess.Popen]) -> list[Ended]:
+    return [Ended(process.wait(), out, err) for process in processes for out, err in [process.communicate(timeout=90)]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    save_file({f"l{number}.weight": torch.randn(400, 400) for number in range(6)}, tmp_path / "net.safetensors")
+    return tmp_path
+
+
+def test_the_first_rank_speaks_and_the_others_are_silent(folder: Path):
+    first, second = ended(started(2, ["apply", "net.safetensors", "-o", "out.safetensors", "-r", SLOW], folder))
+    assert first.status == second.status == 0
+    assert first.err == second.err == second.out == ""
+    assert first.out.endswith("wrote out.safetensors (1 file)\n")
+    assert initctl.verify(folder / "net.safetensors", folder / "out.safetensors", rules=[SLOW])
+
+
+def test_a_report_and_a_document_are_written_once(folder: Path):
+    arguments = ["apply", "net.safetensors", "-o", "out.safetensors", "-r", "*=ones", "--report", "r.json", "--json"]
+    first, second = ended(started(2, arguments, folder))
+    assert (first.status, second) == (0, Ended(0, "", ""))
+    assert json.loads(first.out)["data"]["files"] == ["out.safetensors"]
+    assert initctl.load_manifest(folder / "r.json").verify(folder / "out.safetensors")
+
+
+@pytest.mark.parametrize("each", [(["-r", "x=ones"], ["-r", "x=ones"]), (["-r", "*=ones"], ["-r", "x=ones"])])
+def test_an_error_is_one_line_and_the_status_of_all(folder: Path, each: tuple[list[str], list[str]]):
+    first, second = ended(started(2, ["apply", "net.safetensors", "-o", "out.safetensors"], folder, each))
+    where = "" if each[0] == each[1] else "rank 1: "
+    assert first.err.startswith(f"initctl: error: {where}rule 1 (x=ones): matches no tensor; ")
+    assert first.err.count("initctl: error: ") == 1
+    assert (first.status, second) == (4, Ended(4, "", ""))
+    assert sorted(os.listdir(folder)) == ["net.safetensors"]
+
+
+def test_a_check_that_does_not_hold_is_the_status_of_all(folder: Path):
+    first, second = ended(started(2, ["verify", "net.safetensors", "-r", SLOW], folder))
+    assert (first.status, second) == (1, Ended(1, "", ""))
+    assert "l0.weight" in first.out
+
+
+def test_a_rank_that_dies_leaves_nothing_visible_and_the_next_run_completes_it(folder: Path):
+    arguments = ["apply", "net.safetensors", "-o", "out.safetensors", "-r", SLOW, "-q"]
+    ranks = started(2, arguments, folder)
+    while not list(folder.glob(".initctl-*/result")):
+        time.sleep(0.01)
+    ranks[1].send_signal(signal.SIGKILL)
+    first, second = ended(ranks)
+    assert second.status == -signal.SIGKILL
+    assert (first.status, first.out) == (5, "")
+    assert first.err.startswith("initctl: error: rank 0: another rank has ended, or cannot be reached: ")
+    assert first.err.endswith("; run the same command again: it continues\n")
+    assert not (folder / "out.safetensors").exists()
+    assert ended(started(2, arguments, folder)) == [Ended(0, "", "")] * 2
+    assert initctl.verify(folder / "net.safetensors", folder / "out.safetensors", rules=[SLOW])
+    assert sorted(os.listdir(folder)) == ["net.safetensors", "out.safetensors"]
+
+
+def test_torchrun_starts_ranks_that_share_the_work(folder: Path):
+    run = ["torchrun", "--standalone", "--nproc-per-node", "2", "-m", "initctl", "apply", "net.safetensors"]
+    environ = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [*run, "-o", "out.safetensors", "-r", SLOW, "--json"], cwd=folder, env=environ, capture_output=True, check=True
+    )
+    assert json.loads(done.stdout)["data"]["files"] == ["out.safetensors"]
+    assert initctl.verify(folder / "net.safetensors", folder / "out.safetensors", rules=[SLOW])
+
+
+def test_a_part_is_written_by_each_process_whoever_started_it(folder: Path):
+    arguments = ["apply", "net.safetensors", "-o", "out.safetensors", "-r", "*=ones", "--part"]
+    first, second = ended(started(2, arguments, folder, [["1/2"], ["2/2"]]))
+    assert (first.status, second.status) == (0, 0)
+    assert first.out.startswith("part 1 of 2: wrote ")
+    assert second.out.startswith("part 2 of 2: wrote ")
+
+
+def test_ranks_that_cannot_meet_write_nothing(folder: Path):
+    environ = {**environment(), "WORLD_SIZE": "2", "RANK": "1"}
+    command = [sys.executable, "-m", "initctl", "apply", "net.safetensors", "-o", "out.safetensors", "-r", "*=ones"]
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert "MASTER_ADDR and MASTER_PORT do not say where the ranks meet" in done.stderr
+    assert sorted(os.listdir(folder)) == ["net.safetensors"]
