@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from tests.live import ranks as module
+from tests import ranks as module
 
 
 def rank_and_sum(addend):
