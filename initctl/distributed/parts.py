@@ -78,7 +78,8 @@ class Parts:
     def status(self) -> Status:
         """Which parts are written."""
         with self._job(threads=1) as job:
-            return Status(self.output, tuple(job.receipts(job.parts() or 0)))
+            parts = job.parts()
+            return Status(self.output, tuple(job.receipts(parts)) if parts else ())
 
     def commit(self, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None) -> Applied:
         """Let the result take its place, in one step, if all parts are written.
