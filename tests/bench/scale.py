@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 from functools import partial
@@ -18,7 +19,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.bench.bench import GIGABYTE, INITCTL, MEGABYTE
+from tests.bench.bench import GIGABYTE, INITCTL, MEGABYTE, PYTHON
 from tests.bench.checkpoints import language_model, many_tensors, written
 from tests.bench.inside import ours as filling
 from tests.bench.machine import description
@@ -34,6 +35,15 @@ _RUNS = 3
 _TENSORS, _FILES = 20_000, 160
 _NUMBERS = 64 << 20
 _EXCHANGES = 4
+_MEASURING = """
+import sys
+from initctl.cli.main import run
+status = run(sys.argv[1:])
+lines = dict(line.split(":") for line in open("/proc/self/status"))
+print(int(lines["VmHWM"].split()[0]) * 1024)
+sys.exit(status)
+"""
+"""Prints the most memory that the command line held, in bytes. The system's own figure counts the parent's too."""
 _OBJECT = bytes(2000)
 """About a receipt."""
 
@@ -82,7 +92,7 @@ def measured(folder: Path) -> Pieces:
     many = many_tensors(folder / "many.safetensors", _TENSORS)
     plans = [[*INITCTL, "plan", str(path), "-q", "-r", RULE] for path in (one, many)]
     start, planned = (_median(lambda command=command: timed(command).seconds) for command in plans)
-    least, most = (timed(command).peak for command in plans)
+    least, most = (_peak(["plan", str(path), "-q", "-r", RULE]) for path in (one, many))
     meeting = _median(partial(_ranked, 2, one, folder / "met.safetensors"))
     return Pieces(
         start=start,
@@ -170,17 +180,20 @@ def _completed(folder: Path) -> float:
 
     def commit() -> float:
         timed([*command, "--part", "1/1"])
-        return timed([*command, "--commit"]).seconds - timed([*command, "--status"]).seconds
+        looking = timed([*command, "--status"]).seconds
+        return timed([*command, "--commit"]).seconds - looking
 
     return _median(commit)
 
 
 def _peak_of_rank(folder: Path, path: Path) -> float:
-    """Bytes that a rank holds at most."""
-    script = "import resource, sys; from initctl.cli.main import run; status = run(sys.argv[1:]); "
-    script += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024); sys.exit(status)"
     arguments = ["apply", str(path), "-o", str(folder / "met.safetensors"), "-r", RULE, "-q"]
-    return max(float(rank.out) for rank in ended(started(2, arguments, folder, script=script)))
+    return max(float(rank.out) for rank in ended(started(2, arguments, folder, script=_MEASURING)))
+
+
+def _peak(arguments: list[str]) -> float:
+    run = subprocess.run([PYTHON, "-c", _MEASURING, *arguments], capture_output=True, check=True)
+    return float(run.stdout)
 
 
 def main() -> None:
@@ -209,9 +222,7 @@ def _check(folder: Path, pieces: Pieces, size: float) -> None:
 
 
 def _foresee(pieces: Pieces) -> None:
-    print(
-        "\n| ranks, one on each machine, 10^12 parameters in bfloat16 | predicted | memory of a rank |\n|---|---|---|"
-    )
+    print("\n| machines with one rank, 10^12 parameters in bfloat16 | predicted | memory of a rank |\n|---|---|---|")
     for ranks in (1, 8, 64, 256, 1024):
         seconds, memory = predicted(pieces, Work(2000, 70_000, 240, ranks))
         print(f"| {ranks:,} | {seconds:,.0f} s | {memory / MEGABYTE:.0f} MB |")
