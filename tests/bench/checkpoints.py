@@ -82,6 +82,22 @@ def written(path: Path, tensors: dict[str, tuple[int, ...]]) -> Path:
     return path
 
 
+def empty(path: Path, dtype: str, count: int, width: int) -> Path:
+    """A checkpoint of `count` square matrices of elements of one or two bytes, all zeros, which take no disk."""
+    nbytes = width * width * (2 if dtype == "BF16" else 1)
+    header = {
+        f"layers.{number}.weight": {
+            "dtype": dtype, "shape": [width, width], "data_offsets": [number * nbytes, (number + 1) * nbytes]
+        }
+        for number in range(count)
+    }  # fmt: skip
+    text = json.dumps(header).encode()
+    with path.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        stream.truncate(8 + len(text) + count * nbytes)
+    return path
+
+
 def _layer(number: int) -> dict[str, tuple[int, ...]]:
     layer = f"model.layers.{number}."
     return {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import initctl
 from initctl.stream import WholeLaw
 from tests.bench.bench import GIGABYTE, INITCTL, PYTHON, Bench
-from tests.bench.checkpoints import HEAD, many_tensors, square
+from tests.bench.checkpoints import HEAD, empty, many_tensors, square
 from tests.bench.operators import OPERATORS, script
 from tests.bench.result import Result
 from tests.bench.timing import compared, timed
@@ -28,6 +28,7 @@ ALL, ZEROS, ONE_HEAD = "*=normal:std=0.02", "*=zeros", f"{HEAD}=normal:std=0.02"
 MEMORY_LIMIT = 150
 """Megabytes, beside what an initializer that needs its tensor at once takes for it."""
 _MANY = 100_000
+_TORCHRUN = [PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 _OF_LAWS = 0.27
 """How large a part of the large checkpoint the laws are compared on: 0.54 GB of 2."""
 
@@ -210,6 +211,22 @@ def _compared_live(bench: Bench, dtype: str) -> tuple[list[float], list[float], 
     return ours, theirs, grown
 
 
+def _ranks(call: str, dtype: str, count: int, width: int, limit: float) -> Row:
+    """Two ranks of one thread each beside one."""
+
+    def row(bench: Bench) -> Result:
+        path = empty(bench.folder / f"{dtype}-{count}.safetensors", dtype, count, width)
+        sides = (
+            [*_TORCHRUN, str(ranks), "-m", "initctl", *bench.apply(path, f"*={call}")[len(INITCTL) :], "--threads", "1"]
+            for ranks in (2, 1)
+        )
+        comparison = bench.compared(path, *sides)
+        work = f"{call.partition(':')[0]}, {count} of {width} × {width} {dtype}, 2 ranks"
+        return Result(work, "1 rank", *comparison, limit)
+
+    return row
+
+
 ROWS: dict[str, Row] = {
     "all": _beside_copying(ALL, "every weight of {}", 1.0),
     "zeros": _beside_copying(ZEROS, "every weight of {}, zeros", 0.8),
@@ -240,6 +257,8 @@ ROWS: dict[str, Row] = {
     "many-apply": _many("apply to {} tensors", "apply", "`load_file, save_file`", _SAVING, 0.95),
     "many-verify": _many("verify {} tensors", "verify", "`load_file`", _LOADING, 2.4),
     "many-by-hand": _many("apply to {} tensors", "apply", "`load_file, torch.nn.init, save_file`", _BY_HAND, 0.6),
+    "ranks-orthogonal": _ranks("orthogonal", "BF16", 8, 4096, 0.7),
+    "ranks-trunc": _ranks("trunc_normal:std=0.02,cut=2", "F8_E4M3", 300, 4096, 0.9),
     "help": help_and_import,
     "plan": plan_and_import,
     "apply": small_apply_and_import,
