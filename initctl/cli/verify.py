@@ -68,10 +68,12 @@ def verify(
     See: verify, reports, reproducibility
     """
     if comparison.report is not None:
+        from initctl.distributed.ranks import coworkers
+
         _check_alone(rules, plan, comparison.against, comparison.sample)
         with out.events("hashing") as on_event:
             manifest = initctl.load_manifest(comparison.report)
-            checked = manifest.verify(checkpoint, threads=out.threads, on_event=on_event)
+            checked = manifest.verify(checkpoint, threads=out.threads, coworkers=coworkers(), on_event=on_event)
         out.result("verify", checked.to_json, lambda: checked.report(unfold=unfold), holds=checked.holds)
         return
     against = comparison.against

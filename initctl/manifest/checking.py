@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.audit import FileDifference, Lost
 from initctl.audit.result import read_like
+from initctl.coworkers import ALONE
 from initctl.display.colors import BAD, GOOD
 from initctl.display.folding import FOLDED_ABOVE
 from initctl.display.tables import Displayed, Listing, Report, Toned, count
 from initctl.errors import UsageError, shown
-from initctl.manifest.digests import file_digests, tensor_digests
+from initctl.manifest.digests import Hashers, file_digests, tensor_digests
 
 if TYPE_CHECKING:
+    from initctl.coworkers import Coworkers
     from initctl.events import Progress
     from initctl.formats import Checkpoint, CheckpointFile
     from initctl.manifest.attested import Attested, AttestedTensor
@@ -85,16 +87,18 @@ def checked(
     manifest: str | None,
     *,
     threads: int,
+    coworkers: Coworkers = ALONE,
     on_event: Callable[[Progress], None] | None = None,
 ) -> ManifestCheck:
-    """Compare the checkpoint at `path` with what is `attested` in the file `manifest`.
+    """Compare the checkpoint at `path` with what is `attested` in the file `manifest`. Each of `coworkers` hashes some.
 
     Raises `InputError` and `ConflictError`.
     """
     checkpoint = _read(attested, path)
-    held = tensor_digests(checkpoint, checkpoint.tensors, threads=threads, on_event=on_event)
+    by = Hashers(threads, coworkers, on_event)
+    held = tensor_digests(checkpoint, checkpoint.tensors, by)
     files = _files(attested, checkpoint)
-    digests = file_digests(checkpoint, list((files or {}).values()), threads=threads, on_event=on_event)
+    digests = file_digests(checkpoint, list((files or {}).values()), by)
     return ManifestCheck(
         path,
         manifest,

@@ -11,7 +11,7 @@ from initctl.audit import read_result
 from initctl.display.json_rows import Rows
 from initctl.errors import Problem, UsageError
 from initctl.manifest.attested import Attested, AttestedTensor, sha256
-from initctl.manifest.digests import file_digests, tensor_digests
+from initctl.manifest.digests import Hashers, file_digests, tensor_digests
 from initctl.manifest.statement import PREDICATE_TYPE, STATEMENT_TYPE, Manifest
 from initctl.version import __version__
 
@@ -43,7 +43,7 @@ def manifest_of(
     said = _plan(plan)
     result = read_result(output, plan.checkpoint)
     beside = [file for file in result.other_files if file.name in written]
-    digests = file_digests(result, (*result.files, *beside), threads=threads, on_event=on_event)
+    digests = file_digests(result, (*result.files, *beside), Hashers(threads, on_event=on_event))
     tensors = _tensors(result, changes, threads, on_event)
     content = {
         "_type": STATEMENT_TYPE,
@@ -93,7 +93,7 @@ def _tensors(
     filled = [change for change in changes.changes[: len(changes.plan.actions)] if not change.action.rows]
     computed = {change.action.value_name: change.after.digest for change in filled}
     others = [tensor for tensor in result.tensors if tensor.value_name not in computed]
-    held = tensor_digests(result, others, threads=threads, on_event=on_event)
+    held = tensor_digests(result, others, Hashers(threads, on_event=on_event))
     return {
         name: AttestedTensor(tensor.dtype.name, tensor.shape, computed.get(tensor.value_name) or held[tensor.name])
         for name, tensor in result.by_name.items()

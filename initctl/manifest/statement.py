@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from initctl.commit.places import check_file_place
 from initctl.commit.staging import write_file
+from initctl.coworkers import ALONE
 from initctl.display.json_rows import json_parts, with_lists
 from initctl.errors import ConflictError, Problem, shown
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
+    from initctl.coworkers import Coworkers
     from initctl.events import Event
     from initctl.manifest.attested import Attested
     from initctl.manifest.checking import ManifestCheck
@@ -75,6 +77,7 @@ class Manifest:
         checkpoint: str | os.PathLike[str],
         *,
         threads: int | None = None,
+        coworkers: Coworkers = ALONE,
         on_event: Callable[[Event], None] | None = None,
     ) -> ManifestCheck:
         """Whether `checkpoint` matches this manifest. Neither the rules nor the original are needed.
@@ -85,6 +88,7 @@ class Manifest:
         Args:
             checkpoint: a path, as for `initctl.inspect`.
             threads, on_event: as for `initctl.apply`.
+            coworkers: processes that share the work, as ranks of the command line do.
 
         Raises:
             InputError: the checkpoint cannot be read.
@@ -92,8 +96,8 @@ class Manifest:
         """
         from initctl.manifest.checking import checked
 
-        threads = thread_count(threads)
-        return checked(self.attested, os.fspath(checkpoint), self.path, threads=threads, on_event=on_event)
+        path, threads = os.fspath(checkpoint), thread_count(threads)
+        return checked(self.attested, path, self.path, threads=threads, coworkers=coworkers, on_event=on_event)
 
 
 def check_replaceable(path: str) -> None:

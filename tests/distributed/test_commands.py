@@ -47,6 +47,17 @@ def test_a_report_and_a_document_are_written_once(folder: Path):
     assert initctl.load_manifest(folder / "r.json").verify(folder / "out.safetensors")
 
 
+def test_ranks_share_the_check_of_a_report(folder: Path):
+    plan = initctl.plan(folder / "net.safetensors", rules=["*=ones"])
+    applied = initctl.apply(plan, folder / "out.safetensors")
+    applied.manifest(initctl.changes(plan, digest=True)).save(folder / "r.json")
+    arguments = ["verify", "out.safetensors", "--report", "r.json"]
+    assert [rank[:2] for rank in ended(started(2, arguments, folder))] == [
+        (0, "out.safetensors: holds what r.json says\ncompared 6 tensors and 1 file\n"),
+        (0, ""),
+    ]
+
+
 @pytest.mark.parametrize("each", [(["-r", "x=ones"], ["-r", "x=ones"]), (["-r", "*=ones"], ["-r", "x=ones"])])
 def test_an_error_is_one_line_and_the_status_of_all(folder: Path, each: tuple[list[str], list[str]]):
     first, second = ended(started(2, ["apply", "net.safetensors", "-o", "out.safetensors"], folder, each))
