@@ -8,6 +8,7 @@ patching.py       an existing file, overwritten in place
 reserving.py      disk space: blocks shared with the source, or reserved
 copying.py        bytes from file to file, copied by the kernel if possible
 places.py         where output can go
+mounts.py         buckets that are mounted as file systems
 exchange.py       two paths swapped in one step
 undisturbed.py    steps that a signal must not interrupt
 tree.py           everything below a directory

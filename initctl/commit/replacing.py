@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from functools import partial
+from tempfile import TemporaryDirectory
 
 from initctl.commit.exchange import exchange
 from initctl.commit.failure import storage_errors
@@ -51,6 +53,14 @@ def replace_directory(
         _committed(target, on_commit)
 
 
+def check_exchange(target: str) -> None:
+    """Raise `StorageError` if no directory can replace the one at `target` in one step. Two empty ones try it."""
+    parent = os.path.dirname(target)
+    empty = partial(TemporaryDirectory, prefix=".initctl-", dir=parent)
+    with storage_errors(target), empty() as one, empty() as other:
+        _exchange(one, other, target)
+
+
 def _took_place(path: str, target: str, check_before_replacing: Callable[[], None] | None) -> bool:
     """Whether it is at the target now. If not, another process removed the target meanwhile: try again."""
     with storage_errors(target):
@@ -64,15 +74,22 @@ def _took_place(path: str, target: str, check_before_replacing: Callable[[], Non
 
 def _exchanged(path: str, target: str) -> bool:
     try:
-        exchange(path, target)
+        _exchange(path, target, target)
     except FileNotFoundError:
         return False
+    return True
+
+
+def _exchange(path: str, other: str, target: str) -> None:
+    try:
+        exchange(path, other)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         message = f"{shown(target)}: cannot be replaced in one step: {error.strerror}"
         raise StorageError(
             Problem("storage.no_exchange", message, "write to a directory that does not exist yet with -o")
         ) from error
-    return True
 
 
 def _renamed_to(path: str, target: str) -> bool:

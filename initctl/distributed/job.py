@@ -12,6 +12,7 @@ from socket import gethostname
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from initctl.checksums import Sums
+from initctl.commit.mounts import check_no_bucket
 from initctl.commit.shared_staging import SharedStaging
 from initctl.display.tables import count
 from initctl.distributed.note import Note
@@ -43,6 +44,7 @@ class Job(NamedTuple):
 
     @classmethod
     def of(cls, writer: Writer, draft: Draft, place: Destination) -> Job:
+        check_no_bucket(place.path, place.path, "several processes cannot write one file")
         digest = _digest(writer.plan, draft, place)
         return cls(writer, draft, place, digest, SharedStaging(place.path, f"initctl-{digest}"))
 
@@ -65,6 +67,7 @@ class Job(NamedTuple):
             share = self.shares(parts)[number - 1]
             if receipt := self._receipt(number, parts, share):
                 return replace(receipt, was_done=True)
+            self.place.check_step()
             started = time.monotonic()
             ranges = self._written(share)
             seconds = round(time.monotonic() - started, 3)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.commit.mounts import check_no_bucket
 from initctl.commit.new_files import new_file_mode
 from initctl.commit.places import check_parent, is_open_stream
+from initctl.commit.replacing import check_exchange
 from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
@@ -39,6 +41,11 @@ class Destination(NamedTuple):
     check: Callable[[], None] | None = None
     without: Container[str] | None = None
 
+    def check_step(self) -> None:
+        """Raise `StorageError` if the result cannot take its place in one step. It is called before work is done."""
+        if self.is_directory and not self.no_clobber and self.has_content:
+            check_exchange(self.path)
+
     @property
     def has_content(self) -> bool:
         """Whether a file is there, or a directory that is not empty."""
@@ -56,6 +63,8 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     if is_open_stream(output):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name a regular file"))
     check_parent(path, output)
+    if is_directory:
+        check_no_bucket(path, output, "a directory cannot appear in one step")
     if checkpoint.is_directory and os.path.commonpath([path, checkpoint.target]) == checkpoint.target != path:
         message = f"{shown(output)}: is inside the input directory"
         raise UsageError(Problem("output.inside", message, "name a path outside of it"))

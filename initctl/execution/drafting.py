@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from initctl.commit.mounts import check_no_bucket
 from initctl.execution.destination import (
     Destination,
     check_in_place,
@@ -90,6 +91,7 @@ def _in_place(writer: Writer, dropped: Sequence[str]) -> tuple[Draft, Destinatio
 def _exchanging(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequence[str]) -> tuple[Draft, Destination]:
     checkpoint = writer.checkpoint
     check_not_here(checkpoint.target)
+    check_no_bucket(checkpoint.target, checkpoint.path, "a directory cannot be replaced in one step")
     names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}
     place = Destination(
         checkpoint.target,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initctl.commit.exchange import exchange
+from initctl.commit.replacing import check_exchange
+from initctl.errors import StorageError
 from tests.commit.folders import contents, snapshot
 
 if TYPE_CHECKING:
@@ -71,3 +73,13 @@ def test_macos_is_asked_by_its_own_call(pair: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: macos)
     exchange(str(pair / "one"), str(pair / "other"))
     assert asked == [(str(pair / "one").encode(), str(pair / "other").encode(), 2)]
+
+
+def test_whether_a_directory_can_be_replaced_is_tried_and_leaves_nothing(pair: Path, monkeypatch: pytest.MonkeyPatch):
+    before = snapshot(pair)
+    check_exchange(str(pair / "one"))
+    assert snapshot(pair) == before
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace())
+    with pytest.raises(StorageError, match="one: cannot be replaced in one step: Function not implemented; write to a"):
+        check_exchange(str(pair / "one"))
+    assert snapshot(pair) == before
