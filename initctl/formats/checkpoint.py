@@ -16,6 +16,8 @@ from initctl.formats.directories.folder import Below, files_below
 from initctl.formats.directories.location import Location
 from initctl.formats.file_formats import DISTRIBUTED, SAFETENSORS
 from initctl.formats.opening import open_regular
+from initctl.stores.descriptors import renew
+from initctl.stores.url import scheme_of
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
 if TYPE_CHECKING:
@@ -111,7 +113,9 @@ class Checkpoint(Displayed, Location):
 
     @property
     def absolute(self) -> str:
-        """The path that it was read by, independent of the working directory."""
+        """The path or the URL that it was read by, independent of the working directory."""
+        if scheme_of(self.path):
+            return self.path
         name = os.path.basename(self.path)
         is_file = not self.is_directory or self.named(name) == self.described_by
         return os.path.join(self.home, name) if is_file else self.directory
@@ -250,6 +254,8 @@ class Checkpoint(Displayed, Location):
 
     def check_unchanged(self, files: Iterable[CheckpointFile]) -> None:
         """Raise `ConflictError` unless each of `files` is still the one that was read."""
+        files = tuple(files)
+        renew(os.path.join(self.directory, file.name) for file in files)
         for file in files:
             try:
                 status = os.stat(os.path.join(self.directory, file.name))
