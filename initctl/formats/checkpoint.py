@@ -254,11 +254,11 @@ class Checkpoint(Displayed, Location):
 
     def check_unchanged(self, files: Iterable[CheckpointFile]) -> None:
         """Raise `ConflictError` unless each of `files` is still the one that was read."""
-        files = tuple(files)
-        renew(os.path.join(self.directory, file.name) for file in files)
-        for file in files:
+        paths = {os.path.join(self.directory, file.name): file for file in files}
+        renew(paths)
+        for path, file in paths.items():
             try:
-                status = os.stat(os.path.join(self.directory, file.name))
+                status = os.stat(path)
             except OSError:
                 raise self.changed(file) from None
             if Identity.of(status) != file.identity:

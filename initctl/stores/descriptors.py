@@ -9,7 +9,7 @@ from initctl.errors import ConflictError, Problem, shown
 from initctl.layout.ranges import ByteRange, common, joined, uncovered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from initctl.stores.store import Store, Stored
 
@@ -103,32 +103,38 @@ def readable(path: str) -> str:
     return found.kept if found else path
 
 
-def prefetch(paths: Sequence[str]) -> None:
+def prefetch(paths: Iterable[str]) -> None:
     """Fetch the beginnings of those files at `paths` that are mirrored, side by side. Raises as `Store.read_into`."""
-    if _mirrored and len(paths) > 1:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="initctl_fetch") as pool:
-            list(pool.map(_prefetch, paths))
+    _side_by_side(_prefetch, paths)
 
 
 def renew(paths: Iterable[str]) -> None:
     """Let those files at `paths` that are mirrored show the sizes and times that their objects have by now."""
-    for path in paths if _mirrored else ():
-        if found := _mirrored.get(os.path.normpath(path)):
-            now = found.store.find(found.stored.name)
-            if now is None:
-                os.unlink(path)
-            elif now != found.stored:
-                mark(path, now)
+    _side_by_side(_renew, paths)
 
 
-def _prefetch(path: str) -> None:
-    if (descriptor := opened_mirrored(path)) is not None:
-        try:
-            descriptor.read_at(_BLOCK, 0)
-        finally:
-            os.close(descriptor)
+def _side_by_side(function: Callable[[_Object], None], paths: Iterable[str]) -> None:
+    """Call `function` with the object of each of those files at `paths` that are mirrored."""
+    if not _mirrored:
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    objects = [_mirrored[real] for path in paths if (real := os.path.normpath(path)) in _mirrored]
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="initctl_fetch") as pool:
+        list(pool.map(function, objects))
+
+
+def _prefetch(found: _Object) -> None:
+    if found.stored.size:
+        found.read_at(0, min(_BLOCK, found.stored.size))
+
+
+def _renew(found: _Object) -> None:
+    now = found.store.find(found.stored.name)
+    if now is None:
+        os.unlink(found.path)
+    elif now != found.stored:
+        mark(found.path, now)
 
 
 def mark(path: str, stored: Stored) -> None:

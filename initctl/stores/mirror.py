@@ -59,7 +59,7 @@ def _listed(store: Store, prefix: str, url: Url, *, is_deep: bool) -> list[Store
 def _made(store: Store, url: Url, objects: Sequence[Stored], folder: str) -> str:
     """Make the mirror of `objects`, and return the path of `folder` in it."""
     directory = os.path.realpath(tempfile.mkdtemp(prefix="initctl-"))
-    register(shutil.rmtree, directory, ignore_errors=True)
+    register(_remove, directory, os.getpid())
     top = os.path.join(directory, f"{url.scheme}:", url.bucket)
     show_as(top, f"{url.scheme}://{url.bucket}")
     home = os.path.join(top, *folder.split("/")) if folder else top
@@ -74,6 +74,12 @@ def _made(store: Store, url: Url, objects: Sequence[Stored], folder: str) -> str
         except (OSError, ValueError):
             raise _odd(url, stored.name) from None
     return home
+
+
+def _remove(directory: str, process: int) -> None:
+    """Remove a mirror at the end of the `process` that made it; processes that were forked from it leave it alone."""
+    if os.getpid() == process:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _is_plain(name: str) -> bool:

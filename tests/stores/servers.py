@@ -37,6 +37,8 @@ class Server:
         self._app = DomainDispatcherApplication(create_backend_app)
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
+        self.breaking = 0
+        """The number of ranges that are sent only in part: then the connection breaks."""
 
     def __call__(self, environ, start_response):
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
@@ -47,12 +49,20 @@ class Server:
                 return [f"<Error><Code>{fault.code}</Code><Message>canary</Message></Error>".encode()]
         body = b"".join(self._app(environ, start_response))
         self.asked.append(Asked(method, path, environ.get("HTTP_RANGE"), len(body)))
+        if self.breaking and self.asked[-1].range:
+            self.breaking -= 1
+            return _in_part(body)
         return [body]
 
     @property
     def nbytes(self) -> int:
         """The bytes of objects that were sent."""
         return sum(one.nbytes for one in self.asked if one.method == "GET" and one.range)
+
+
+def _in_part(body: bytes) -> Iterator[bytes]:
+    yield body[: len(body) // 2]
+    raise ConnectionResetError
 
 
 @contextmanager

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 import initctl
+from initctl.commit.copying import read_into
 from initctl.errors import ConflictError, InputError, StorageError, UsageError
-from initctl.formats.opening import opened
+from initctl.formats.opening import opened, read_at
 from initctl.stores.mirror import mirrored
 from initctl.stores.url import Url
 from tests.stores.servers import BUCKET, Fault
@@ -126,6 +129,30 @@ def test_an_object_that_changes_while_it_is_read_is_a_conflict(file, put, tmp_pa
     assert not (tmp_path / "out.safetensors").exists()
 
 
+def test_ranges_of_two_versions_are_never_put_together(file, put):
+    with opened(mirrored(Url.parse(put(file, "model.safetensors")))) as (descriptor, _):
+        read_into(descriptor, memoryview(bytearray(8)), 0)
+        save_file(tensors(seed=1), file)
+        put(file, "model.safetensors")
+        with pytest.raises(ConflictError, match="changed while it was read"):
+            read_into(descriptor, memoryview(bytearray(8)), 8)
+
+
+def test_a_read_beyond_the_end_is_a_conflict(file, put):
+    with opened(mirrored(Url.parse(put(file, "model.safetensors")))) as (descriptor, status):
+        assert read_at(descriptor, 100, status.st_size - 3) == file.read_bytes()[-3:]
+        with pytest.raises(ConflictError, match="became shorter"):
+            read_into(descriptor, memoryview(bytearray(8)), status.st_size - 3)
+
+
+def test_a_mirror_is_removed_when_the_process_ends(file, put, tmp_path):
+    url = put(file, "model.safetensors")
+    (tmp_path / "mirrors").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "mirrors")}
+    subprocess.run([sys.executable, "-m", "initctl", "inspect", url], env=environment, check=True, capture_output=True)
+    assert not list((tmp_path / "mirrors").iterdir())
+
+
 def test_an_object_that_is_deleted_is_a_conflict(file, put, tmp_path):
     import boto3
 
@@ -139,6 +166,21 @@ def test_a_throttled_store_is_asked_again(file, put, server):
     url = put(file, "model.safetensors")
     server.faults.append(Fault(lambda method, path: method == "GET", 503, "SlowDown", times=2))
     assert len(initctl.inspect(url).tensors) == 3
+
+
+def test_if_the_connection_breaks_the_rest_is_asked_for_again(file, put, server):
+    url = put(file, "model.safetensors")
+    server.breaking = 3
+    assert initctl.stats(url).to_json()["tensors"] == initctl.stats(file).to_json()["tensors"]
+    assert server.breaking == 0
+
+
+def test_a_connection_that_always_breaks_is_given_up(file, put, server):
+    url = put(file, "model.safetensors")
+    server.breaking = 99
+    with pytest.raises(StorageError, match="breaks again and again"):
+        initctl.inspect(url)
+    server.breaking = 0
 
 
 @pytest.mark.parametrize(
