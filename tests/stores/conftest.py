@@ -27,6 +27,7 @@ def server(_listening, monkeypatch):
     server.asked.clear()
     yield server
     server.faults.clear()
+    server.breaking, server.gate = 0, None
     bucket = boto3.resource("s3").Bucket(BUCKET)
     bucket.objects.all().delete()
     bucket.delete()

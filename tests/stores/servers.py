@@ -39,6 +39,8 @@ class Server:
         self.faults: list[Fault] = []
         self.breaking = 0
         """The number of ranges that are sent only in part: then the connection breaks."""
+        self.gate: threading.Barrier | None = None
+        """If given, ranges of shards are answered in groups: all of a group must have been asked for."""
 
     def __call__(self, environ, start_response):
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
@@ -47,6 +49,8 @@ class Server:
                 fault.times -= 1
                 start_response(f"{fault.status} Fault", [("Content-Type", "application/xml")])
                 return [f"<Error><Code>{fault.code}</Code><Message>canary</Message></Error>".encode()]
+        if self.gate and "-of-" in path and "HTTP_RANGE" in environ:
+            self.gate.wait()
         body = b"".join(self._app(environ, start_response))
         self.asked.append(Asked(method, path, environ.get("HTTP_RANGE"), len(body)))
         if self.breaking and self.asked[-1].range:

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def torch_file(tmp_path):
 def sharded(tmp_path):
     from huggingface_hub import save_torch_state_dict
 
-    state = {f"layers.{n}.weight": torch.randn(200, 100) for n in range(24)}
+    state = {f"layers.{n}.weight": torch.randn(200, 100) for n in range(24)}  # in 12 files: a multiple of the gate
     (tmp_path / "net").mkdir()
     save_torch_state_dict(state, tmp_path / "net", max_shard_size=2 * 200 * 100 * 4)
     (tmp_path / "net" / "config.json").write_text('{"hidden_size": 100}')
@@ -69,6 +70,12 @@ def test_of_shards_only_the_headers_are_fetched_each_once(sharded, put, server):
     shards = [one.path for one in server.asked if one.range and one.path.endswith(".safetensors")]
     assert len(shards) == len({*shards}) == len(list(sharded.glob("*.safetensors"))) > 10
     assert server.nbytes <= BLOCK * (len(shards) + 1)
+
+
+def test_headers_of_shards_are_fetched_side_by_side(sharded, put, server):
+    url = put(sharded, "net")
+    server.gate = threading.Barrier(4, timeout=60)
+    assert len(initctl.inspect(url).tensors) == 24
 
 
 def test_a_plan_of_a_url_differs_only_in_its_path(sharded, put):
@@ -180,7 +187,6 @@ def test_a_connection_that_always_breaks_is_given_up(file, put, server):
     server.breaking = 99
     with pytest.raises(StorageError, match="breaks again and again"):
         initctl.inspect(url)
-    server.breaking = 0
 
 
 @pytest.mark.parametrize(
