@@ -230,3 +230,30 @@ def test_messages_name_urls_and_not_the_mirror(put, tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"\0" * 8)
     with pytest.raises(InputError, match=r"^s3://bucket/bad\.safetensors: "):
         initctl.inspect(put(tmp_path / "bad.safetensors", "bad.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", "{}", "--json"],
+        ["plan", "{}", "-r", "*.bias=zeros"],
+        ["stats", "{}"],
+        ["doctor", "{}"],
+        ["suggest", "{}"],
+        ["verify", "{}", "-r", "fc.bias=keep", "-r", "*=keep", "--allow-unused"],
+        ["new", "--like", "{}", "-o", "{out}", "-r", "*=zeros"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_each_command_says_of_a_url_what_it_says_of_the_file(arguments, file, put, tmp_path):
+    url, found = put(file, "model.safetensors"), []
+    for place in (str(file), url):
+        out = tmp_path / "out.safetensors"
+        command = [argument.format(place, out=out) for argument in arguments]
+        ran = subprocess.run([sys.executable, "-m", "initctl", *command], capture_output=True, text=True)
+        said = [" ".join(text.replace("\n# ", " ").replace(place, "HERE").split()) for text in (ran.stdout, ran.stderr)]
+        found.append((ran.returncode, *said))
+        out.unlink(missing_ok=True)
+    assert found[0] == found[1]
+    assert found[0][0] in (0, 1)
+    assert "canary" not in "".join(found[1][1:])
