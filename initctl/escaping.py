@@ -28,6 +28,10 @@ _LIKE_AN_ESCAPE = re.compile(r"x[0-9a-fA-F]{2}|u\{[0-9a-fA-F]+\}")
 """Text that a backslash before it would turn into an escape."""
 
 
+_aliases: dict[str, str] = {}
+"""What is shown in place of the beginnings of some paths."""
+
+
 class Shown(str):
     """A foreign string as sentences and tables show it. `shown` makes it, and does not escape it twice."""
 
@@ -42,10 +46,15 @@ def shown(text: object) -> Shown:
     """
     if isinstance(text, Shown):
         return text
-    written = str(text)[: SHOWN_LENGTH + 1]
+    written = _renamed(str(text))[: SHOWN_LENGTH + 1]
     safe = written if _is_harmless(written) and "\\" not in written else "".join(forms(written))
     safe = safe if len(safe) <= SHOWN_LENGTH else safe[:SHOWN_LENGTH] + "…"
     return Shown(f"'{safe}'" if _needs_quotes(safe) else safe)
+
+
+def show_as(beginning: str, name: str) -> None:
+    """Let `shown` show paths that begin with `beginning` as if they began with `name`."""
+    _aliases[beginning] = name
 
 
 def escape(text: str) -> str:
@@ -54,6 +63,11 @@ def escape(text: str) -> str:
     Backslashes stay, so that escaped text stays unchanged.
     """
     return text if _is_harmless(text) else "".join(_escaped(text))
+
+
+def _renamed(text: str) -> str:
+    beginning = next((known for known in _aliases if text.startswith(known)), "")
+    return _aliases[beginning] + text[len(beginning) :] if beginning else text
 
 
 def as_line(text: str) -> str:

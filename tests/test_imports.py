@@ -38,6 +38,7 @@ LAYERS = (
     {"reshaping"},
     {"initializers", "formats", "commit"},
     {"rules", "stream"},
+    {"stores"},
     {"layout", "workers"},
     {"tensors"},
     {"argument_types", "display", "schemas", "topics"},

@@ -22,9 +22,11 @@ OTHERS = {
     "pickletools",
     "initctl.formats.torch_save",
     "initctl.formats.directories.shards",
+    "initctl.stores.mirror",
+    "boto3",
     "initctl.stream.old_values",
 }
-"""What only other formats, other dtypes or old values need."""
+"""What only other formats, stores, other dtypes or old values need."""
 READS = {"safetensors", "initctl.formats", "initctl.planning", "initctl.stream", "initctl.initializers"}
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import ConflictError, Problem, StorageError
+from initctl.stores.descriptors import Fetched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +42,9 @@ def read_into(source: int, room: memoryview, offset: int) -> None:
 
     Raises `ConflictError` if the source ends too early, `StorageError` if it cannot be read.
     """
+    if isinstance(source, Fetched):
+        source.read_into(room, offset)
+        return
     while room:
         try:
             length = os.preadv(source, [room], offset)

@@ -16,6 +16,8 @@ from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache
+from initctl.stores.store import is_stored
+from initctl.stores.url import scheme_of
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
@@ -59,6 +61,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     `StorageError` if its directory is missing, and `ConflictError` if it must not be replaced: a file that is not a
     checkpoint unless `overwrite` is true, and any file or directory if `overwrite` is false.
     """
+    check_local(output)
     path = os.path.realpath(output)
     if is_open_stream(output):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name a regular file"))
@@ -102,6 +105,7 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, p
     if checkpoint.is_distributed:
         message = f"{shown(checkpoint.path)}: a distributed checkpoint cannot be replaced in place"
         raise UsageError(Problem("output.distributed", message, "write to a new directory with -o"))
+    check_local(checkpoint.path)
     for file in files:
         path = real_path(checkpoint, file)
         check_not_cached(path)
@@ -109,6 +113,12 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, p
             others = "whose content would change too" if patch else "which would keep the old content"
             message = f"{shown(path)}: has other hard links, {others}"
             raise ConflictError(Problem("output.hard_links", message, _ELSEWHERE))
+
+
+def check_local(path: str) -> None:
+    """Raise `UsageError` if `path` is a URL: stores are only read."""
+    if is_stored(scheme_of(path)):
+        raise UsageError(Problem("output.remote", f"{shown(path)}: cannot be written", "write to a local path with -o"))
 
 
 def check_not_linked(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> None:

@@ -16,6 +16,8 @@ from initctl.formats.directories.folder import Below, files_below
 from initctl.formats.directories.location import Location
 from initctl.formats.file_formats import DISTRIBUTED, SAFETENSORS
 from initctl.formats.opening import open_regular
+from initctl.stores.descriptors import renew
+from initctl.stores.url import scheme_of
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
 if TYPE_CHECKING:
@@ -111,7 +113,9 @@ class Checkpoint(Displayed, Location):
 
     @property
     def absolute(self) -> str:
-        """The path that it was read by, independent of the working directory."""
+        """The path or the URL that it was read by, independent of the working directory."""
+        if scheme_of(self.path):
+            return self.path
         name = os.path.basename(self.path)
         is_file = not self.is_directory or self.named(name) == self.described_by
         return os.path.join(self.home, name) if is_file else self.directory
@@ -250,9 +254,11 @@ class Checkpoint(Displayed, Location):
 
     def check_unchanged(self, files: Iterable[CheckpointFile]) -> None:
         """Raise `ConflictError` unless each of `files` is still the one that was read."""
-        for file in files:
+        paths = {os.path.join(self.directory, file.name): file for file in files}
+        renew(paths)
+        for path, file in paths.items():
             try:
-                status = os.stat(os.path.join(self.directory, file.name))
+                status = os.stat(path)
             except OSError:
                 raise self.changed(file) from None
             if Identity.of(status) != file.identity:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from initctl.entry_points import added
 from initctl.errors import Problem, UsageError, shown
-from initctl.formats.opening import opened
+from initctl.formats.opening import opened, read_at
 
 if TYPE_CHECKING:
     from initctl.formats.table import FileTable
@@ -69,7 +69,7 @@ def check_is_checkpoint(path: str) -> None:
 def first_bytes(path: str) -> bytes:
     """The bytes of the file at `path` that decide its format. Raises `InputError`."""
     with opened(path) as (descriptor, _):
-        return os.read(descriptor, SNIFFED)
+        return read_at(descriptor, SNIFFED, 0)
 
 
 def format_of(content: bytes) -> FileFormat | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from initctl.errors import InputError, Problem, shown
+from initctl.stores.descriptors import Fetched, opened_mirrored
 from initctl.suggestions import about_home, did_you_mean_path
 
 
@@ -35,7 +36,8 @@ def refusing(path: str, form: str, fault: str | None = None, hint: str | None = 
 def open_regular(path: str) -> tuple[int, os.stat_result]:
     """A read-only descriptor of the regular file at `path`, and its status. Never blocks. Raises `InputError`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        mirrored = opened_mirrored(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if mirrored is None else mirrored
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
     status = os.fstat(descriptor)
@@ -58,6 +60,8 @@ def opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
 
 def read_at(descriptor: int, length: int, offset: int) -> bytes:
     """`length` bytes from `offset`, or fewer if the file ends before."""
+    if isinstance(descriptor, Fetched):
+        return descriptor.read_at(length, offset)
     parts: list[bytes] = []
     while length and (part := os.pread(descriptor, length, offset)):
         parts.append(part)

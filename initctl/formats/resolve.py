@@ -6,12 +6,15 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.argument_types import path_of
 from initctl.errors import Problem, UsageError, shown
 from initctl.formats.file_formats import first_bytes, is_index
 from initctl.formats.together import Found, together
+from initctl.stores.store import is_stored
+from initctl.stores.url import Url, scheme_of, without_file_scheme
 
 if TYPE_CHECKING:
     from initctl.formats.checkpoint import Checkpoint
@@ -33,14 +36,20 @@ def _without_collecting() -> Iterator[None]:
 def read_checkpoint(
     path: str | os.PathLike[str], *, root: str | None = None, component: str | None = None
 ) -> Checkpoint:
-    """The table of the checkpoint at `path`: a file, an index of shards, or a directory.
+    """The table of the checkpoint at `path`, or a URL: a file, an index of shards, or a directory.
 
     `root` are the dotted keys that lead to the state dict; by default it is searched where training frameworks put it.
     `component` is a folder of the directory at `path`: then only the tensors in this folder are read. Raises
     `InputError`; `UsageError` if no tensor is at `root`, or if there is no such folder; `TypeError` if `path` is
     something else, such as a state dict.
     """
-    return together(_found(path_of("checkpoint", path), component), root)
+    named = without_file_scheme(path_of("checkpoint", path))
+    if not is_stored(scheme_of(named)):
+        return together(_found(named, component), root)
+    from initctl.stores.mirror import mirrored
+
+    url = Url.parse(named)
+    return replace(together(_found(mirrored(url), component), root), path=str(url))
 
 
 def _found(path: str, component: str | None) -> Found:

@@ -19,6 +19,7 @@ from initctl.formats.opening import Malformed, opened, read_at
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import parse_object
 from initctl.formats.table import Entry, FileTable
+from initctl.stores.descriptors import readable
 from initctl.tensors import Block, Shape, TensorSpec, row_major
 
 LENGTH_BYTES = 8
@@ -191,7 +192,7 @@ class _Reader:
         from safetensors import SafetensorError, safe_open
 
         try:
-            with safe_open(path, framework="numpy"):
+            with safe_open(readable(path), framework="numpy"):
                 pass
         except (SafetensorError, OSError, RuntimeError) as error:
             self.refuse(f"the safetensors library refuses it: {shown(error)}")

@@ -26,6 +26,7 @@ TOPICS = (
     "new",
     "output",
     "parts",
+    "stores",
     "torch",
     "sharded",
     "distributed",

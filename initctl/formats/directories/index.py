@@ -20,6 +20,7 @@ from initctl.formats.opening import opened, read_at, refusing
 from initctl.formats.strict_json import parse_object
 from initctl.formats.table import FileTable
 from initctl.formats.together import Found
+from initctl.stores.descriptors import prefetch
 
 LONGEST = 100_000_000
 """Bytes."""
@@ -37,6 +38,7 @@ def read_index(path: str, location: Location | None = None) -> Found:
     index = Index(path)
     index.check_shards(location)
     index.check_no_rival(location)
+    prefetch([os.path.join(location.home, shard) for shard in index.shards])
     tables = [read_table(os.path.join(location.home, shard), location.named(shard)) for shard in index.shards]
     kinds = sorted({table.format for table in tables})
     if len(kinds) > 1:

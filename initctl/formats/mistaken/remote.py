@@ -8,7 +8,7 @@ import re
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
 
-_LOCAL_ONLY = "initctl reads only local checkpoints"
+_ONLY = "initctl reads only local checkpoints and s3:// URLs"
 _HUB = re.compile(
     r"(?:hf://(?:models/)?|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/)"
     r"(?P<name>[\w.-]+(?:/(?!(?:resolve|blob|raw|tree)/)[\w.-]+)?)"
@@ -18,12 +18,12 @@ _HUB = re.compile(
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 """`org/name`, as in huggingface_hub/utils/_validators.py."""
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://.+")
+_SECRETS = re.compile(r"(?<=://)[^/@]*@|[?#].*", re.DOTALL)
 _ENDINGS = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS, ".json", ".toml", ".pt2")
 """A name with one of these endings is a file's, not a model's."""
 _COPY = {
     "http": "curl -LO URL",
     "https": "curl -LO URL",
-    "s3": "aws s3 cp --recursive URL DIRECTORY",
     "gs": "gcloud storage cp --recursive URL DIRECTORY",
     "az": "azcopy copy URL DIRECTORY --recursive",
 }
@@ -36,16 +36,21 @@ def refuse_missing(path: str, wanted: str | None = None) -> None:
     The hint says how to download it, or just the file of it that is `wanted`.
     """
     if found := _HUB.fullmatch(path):
-        message = f"{shown(path)}: is on the Hugging Face Hub, but {_LOCAL_ONLY}"
+        message = f"{shown(path)}: is on the Hugging Face Hub, but {_ONLY}"
         names = " ".join(map(shown, filter(None, (found["name"], found["file"] or wanted))))
         raise InputError(Problem("file.remote", message, f"download it first: hf download {names}"))
     if found := _URL.fullmatch(path):
         copy = _COPY.get(found["scheme"].lower())
-        message = f"{shown(path)}: is a URL, but {_LOCAL_ONLY}"
+        message = f"{shown(_without_secrets(path))}: is a URL, but {_ONLY}"
         raise InputError(Problem("file.remote", message, f"download it first{f': {copy}' if copy else ''}"))
     if _HUB_NAME.fullmatch(path) and not path.endswith(_ENDINGS) and not os.path.isdir(os.path.dirname(path)):
-        message = f"{shown(path)}: no such file or directory; {_LOCAL_ONLY}"
+        message = f"{shown(path)}: no such file or directory; {_ONLY}"
         hint = (
             f"if it is a model on the Hugging Face Hub, run hf download {' '.join(filter(None, (path, wanted)))} first"
         )
         raise InputError(Problem("file.missing", message, hint))
+
+
+def _without_secrets(url: str) -> str:
+    """`url` without a user's name and password, and without a query, which may be a signature."""
+    return _SECRETS.sub("", url)

@@ -15,60 +15,59 @@ if TYPE_CHECKING:
 NAMES = {
     "meta-llama/Llama-3.1-8B": (
         "file.missing",
-        "no such file or directory; initctl reads only local checkpoints",
+        "no such file or directory; initctl reads only local checkpoints and s3:// URLs",
         "if it is a model on the Hugging Face Hub, run hf download meta-llama/Llama-3.1-8B first",
     ),
     "hf://meta-llama/Llama-3.1-8B": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
         "download it first: hf download meta-llama/Llama-3.1-8B",
     ),
     "hf://openai-community/gpt2/model.safetensors": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
         "download it first: hf download openai-community/gpt2",
     ),
     "https://huggingface.co/google-bert/bert-base-uncased/resolve/main/model.safetensors": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
         "download it first: hf download google-bert/bert-base-uncased model.safetensors",
     ),
     "https://huggingface.co/gpt2/resolve/main/model.safetensors?download=true": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
         "download it first: hf download gpt2 model.safetensors",
     ),
     "https://huggingface.co/org/name/blob/main/unet/model.safetensors": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
         "download it first: hf download org/name unet/model.safetensors",
     ),
     "https://huggingface.co/gpt2/tree/main": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
         "download it first: hf download gpt2",
     ),
     "huggingface.co/gpt2": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints",
+        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
         "download it first: hf download gpt2",
-    ),
-    "s3://bucket/model": (
-        "file.remote",
-        "is a URL, but initctl reads only local checkpoints",
-        "download it first: aws s3 cp --recursive URL DIRECTORY",
     ),
     "gs://bucket/model": (
         "file.remote",
-        "is a URL, but initctl reads only local checkpoints",
+        "is a URL, but initctl reads only local checkpoints and s3:// URLs",
         "download it first: gcloud storage cp --recursive URL DIRECTORY",
     ),
     "https://example.org/m.pt": (
         "file.remote",
-        "is a URL, but initctl reads only local checkpoints",
+        "is a URL, but initctl reads only local checkpoints and s3:// URLs",
         "download it first: curl -LO URL",
     ),
-    "hdfs://host/m": ("file.remote", "is a URL, but initctl reads only local checkpoints", "download it first"),
+    "hdfs://host/m": (
+        "file.remote",
+        "is a URL, but initctl reads only local checkpoints and s3:// URLs",
+        "download it first",
+    ),
 }
 
 
@@ -106,3 +105,10 @@ def test_what_is_there_is_read_whatever_it_is_called(tmp_path: Path):
     (tmp_path / "meta-llama").mkdir()
     (tmp_path / "meta-llama" / "Llama").mkdir()
     assert refusal("meta-llama/Llama")[1] == "contains no files"
+
+
+@pytest.mark.parametrize("url", ["https://name:canary@example.org/m.pt", "https://example.org/m.pt?Signature=canary"])
+def test_credentials_in_a_url_are_not_repeated(url: str):
+    with pytest.raises(InputError, match=r"^https://example\.org/m\.pt: is a URL") as raised:
+        read_checkpoint(url)
+    assert "canary" not in str(raised.value)

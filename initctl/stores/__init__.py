@@ -1,0 +1,8 @@
+"""Checkpoints in object stores, read by ranges: URLs are mirrored as files whose content is fetched when it is read.
+
+url.py         URLs of stores, without credentials
+store.py       what a store can do, and which one a URL names
+mirror.py      a directory of files that are still in the store
+descriptors.py descriptors of such files, which fetch what is read
+s3.py          Amazon S3, and stores that speak its protocol
+"""

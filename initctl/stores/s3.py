@@ -1,0 +1,116 @@
+"""Amazon S3, and stores that speak its protocol, by boto3. Credentials and the endpoint are configured as for the AWS
+command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
+from urllib3.exceptions import HTTPError
+
+from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, shown
+from initctl.stores.store import Stored
+
+_CONNECTIONS = 32
+_RETRIES = 5
+"""Repetitions of a request that is throttled or fails on its way."""
+_CONFIGURATION = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": _RETRIES})
+_HINT = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another server"
+_GONE, _DENIED, _CHANGED, _BUSY = {404}, {401, 403}, {412}, {429, 503}
+"""Statuses of HTTP."""
+
+
+def opened(bucket: str) -> S3:
+    """The bucket of this name. Nothing is asked yet."""
+    with _refusing(f"s3://{bucket}"):
+        return S3(bucket, boto3.client("s3", config=_CONFIGURATION))
+
+
+class S3:
+    """A bucket, as `Store` says."""
+
+    def __init__(self, bucket: str, client: Any) -> None:  # noqa: ANN401 - boto3 makes its classes when it runs
+        self.bucket = bucket
+        self._client = client
+
+    def find(self, name: str) -> Stored | None:
+        with _refusing(self._url(name)):
+            try:
+                found = self._client.head_object(Bucket=self.bucket, Key=name)
+            except ClientError as error:
+                if _status(error) in _GONE:
+                    return None
+                raise
+        return Stored(name, found["ContentLength"], found["ETag"], int(found["LastModified"].timestamp()))
+
+    def below(self, prefix: str, *, is_deep: bool) -> Iterator[Stored]:
+        asked = {"Bucket": self.bucket, "Prefix": prefix, **({} if is_deep else {"Delimiter": "/"})}
+        with _refusing(self._url(prefix)):
+            for page in self._client.get_paginator("list_objects_v2").paginate(**asked):
+                for found in page.get("Contents", ()):
+                    modified = int(found["LastModified"].timestamp())
+                    yield Stored(found["Key"], found["Size"], found["ETag"], modified)
+
+    def read_into(self, stored: Stored, room: memoryview, offset: int) -> None:
+        """If the connection breaks, the rest is asked for again."""
+        reached, url = 0, self._url(stored.name)
+        for _ in range(_RETRIES):
+            with _refusing(url):
+                reached += self._read(stored, room[reached:], offset + reached)
+            if reached == len(room):
+                return
+        raise StorageError(Problem("store.unreachable", f"{shown(url)}: the connection breaks again and again"))
+
+    def _read(self, stored: Stored, room: memoryview, offset: int) -> int:
+        """Fill `room`, or its beginning if the connection breaks. Returns the number of bytes."""
+        asked = f"bytes={offset}-{offset + len(room) - 1}"
+        answer = self._client.get_object(Bucket=self.bucket, Key=stored.name, Range=asked, IfMatch=stored.version)
+        reached = 0
+        with closing(answer["Body"]) as body:
+            try:
+                while reached < len(room) and (length := body.readinto(room[reached:])):
+                    reached += length
+            except (BotoCoreError, HTTPError, OSError):
+                pass  # the caller asks for the rest
+        return reached
+
+    def _url(self, name: str) -> str:
+        return f"s3://{self.bucket}/{name}"
+
+
+@contextmanager
+def _refusing(url: str) -> Iterator[None]:
+    """Turn errors of boto3 into those of this package. Their own texts are not shown: they may contain addresses."""
+    try:
+        yield
+    except ClientError as error:
+        raise _refusal(url, error) from None
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound):
+        fault = f"{shown(url)}: no credentials are configured"
+        raise StorageError(Problem("store.credentials", fault, _HINT)) from None
+    except (BotoCoreError, ValueError) as error:
+        fault = f"{shown(url)}: the store cannot be reached: {type(error).__name__}"
+        raise StorageError(Problem("store.unreachable", fault, _HINT)) from None
+
+
+def _refusal(url: str, error: ClientError) -> InitctlError:
+    status, code = _status(error), error.response.get("Error", {}).get("Code", "")
+    if status in _CHANGED:
+        return ConflictError(Problem("input.changed", f"{shown(url)}: changed while it was read", "run again"))
+    if status in _GONE:
+        return InputError(Problem("file.missing", f"{shown(url)}: there is no such object or bucket"))
+    if status in _DENIED:
+        return InputError(Problem("store.denied", f"{shown(url)}: access is denied", _HINT))
+    if status in _BUSY:
+        return StorageError(Problem("store.busy", f"{shown(url)}: the store is too busy", "run again later"))
+    return StorageError(Problem("store.failed", f"{shown(url)}: the store failed: {shown(code)}"))
+
+
+def _status(error: ClientError) -> int | None:
+    found: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return found

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.stores.servers import BUCKET, Server, running
+
+
+@pytest.fixture(scope="session")
+def _listening():
+    pytest.importorskip("moto")
+    server = Server()
+    with running(server) as url:
+        yield server, url
+
+
+@pytest.fixture
+def server(_listening, monkeypatch):
+    """A server of S3 with one bucket, for processes with the environment of this one."""
+    server, url = _listening
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "canary-id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    import boto3
+
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    server.asked.clear()
+    yield server
+    server.faults.clear()
+    server.breaking, server.gate = 0, None
+    bucket = boto3.resource("s3").Bucket(BUCKET)
+    bucket.objects.all().delete()
+    bucket.delete()
+
+
+@pytest.fixture
+def put(server):
+    """Uploads a file, or all files of a directory, and gives the URL."""
+
+    def put(path, key):
+        import boto3
+
+        bucket = boto3.resource("s3").Bucket(BUCKET)
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                name = f"{key}/{file.relative_to(path)}" if path.is_dir() else key
+                bucket.put_object(Key=name, Body=file.read_bytes())
+        server.asked.clear()
+        return f"s3://{BUCKET}/{key}"
+
+    return put

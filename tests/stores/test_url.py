@@ -1,0 +1,44 @@
+"""URLs of stores, and of files on this machine."""
+
+from __future__ import annotations
+
+import pytest
+
+import initctl
+from initctl.errors import UsageError
+from initctl.stores.url import Url, without_file_scheme
+from tests.cli.checkpoints import NET, checkpoint
+
+
+def test_a_url_names_a_bucket_and_a_key():
+    assert Url.parse("S3://bucket/a/b/") == Url("s3", "bucket", "a/b")
+    assert str(Url.parse("s3://bucket/a/b/")) == "s3://bucket/a/b"
+
+
+@pytest.mark.parametrize(
+    "text", ["s3://canary:secret@bucket/key", "s3://bucket/key?X-Amz-Signature=canary", "s3://bucket/key#canary"]
+)
+def test_a_url_with_credentials_is_refused_and_not_repeated(text):
+    with pytest.raises(UsageError, match="must not contain credentials") as refused:
+        initctl.inspect(text)
+    assert "canary" not in str(refused.value)
+
+
+def test_a_url_without_a_bucket_is_refused():
+    with pytest.raises(UsageError, match="names no bucket"):
+        Url.parse("s3:///key")
+
+
+def test_a_file_url_is_a_path(tmp_path):
+    path = checkpoint(tmp_path / "a b.safetensors", NET)
+    assert initctl.inspect(path.as_uri()).to_json() == initctl.inspect(path).to_json()
+
+
+def test_other_texts_are_paths():
+    assert without_file_scheme("models/net") == "models/net"
+
+
+@pytest.mark.parametrize("text", ["file://server/share/net", "file:///net?a=b"])
+def test_a_file_url_of_another_machine_is_refused(text):
+    with pytest.raises(UsageError, match="not a file on this machine"):
+        without_file_scheme(text)
