@@ -44,7 +44,7 @@ def mount_of(path: str, table: str = _TABLE) -> Mount | None:
 
 
 def check_no_bucket(path: str, output: str, what: str, table: str = _TABLE) -> None:
-    """Raise `StorageError` if the real `path`, called `output`, is on a bucket. `what` says what is impossible there."""
+    """Raise `StorageError` if the real `path`, called `output`, is on a bucket. `what` says what fails there."""
     mount = mount_of(path, table)
     if mount and mount.bucket:
         place = f"{shown(output)}: is on {shown(mount.point)}, a bucket that {mount.bucket} has mounted"
