@@ -24,6 +24,9 @@ _COMMANDS = re.compile(r"^ {4,6}((?:initctl|for seed in) (?:.*\\\n)*.*)", re.MUL
 _PREPARED = (
     "initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros' --report report.json",
     "initctl suggest net.safetensors > recipe.toml",
+    "initctl plan net.safetensors -r '*.weight=normal:std=0.02' --save plan.json",
+    "initctl apply net.safetensors --plan plan.json -o out.safetensors --part 1/2",
+    "initctl apply net.safetensors --plan plan.json -o out.safetensors --part 2/2",
 )
 """What makes the files that examples look at."""
 

@@ -13,7 +13,7 @@ from tests.jobs import commands, make_checkpoints
 from tests.readme import README, environment
 
 DOCUMENTS = {"README": README.read_text(), **{topic.name: topic.text for topic in topics()}}
-JOBS = [(name, command) for name, text in DOCUMENTS.items() for command in commands(text)]
+JOBS = [(name, command) for name, text in DOCUMENTS.items() for command in commands(text) if "s3://" not in command]
 EXAMPLES = [(name, example) for name in SUMMARIES for example in explanation(name).examples]
 FINDS = {"diff"}
 """Commands whose examples find what they look for: the status is 1."""
