@@ -87,13 +87,19 @@ class Job(NamedTuple):
     def commit(self) -> list[Receipt]:
         """Let the result take its place if all parts are done.
 
-        Raises `ConflictError` if a part is missing, and what a commit raises.
+        Raises `ConflictError` if a part is missing, and what a commit raises. If a commit that was killed let it take
+        its place, only what that one left is removed.
         """
+        if self.staging.is_left_over:
+            self.staging.sweep()
+            return []
         if not self.staging.is_in_place:
             self.settle()
         if (note := self._note()) is None:
             fault = f"{shown(self.place.path)}: no part of it was written"
-            raise ConflictError(Problem("parts.missing", fault, "write every part with --part I/N, then commit"))
+            raise ConflictError(
+                Problem("parts.missing", fault, "write every part with --part I/N; if it was committed, it is complete")
+            )
         with self.staging.alone(_NOTE):
             receipts = self._all_receipts(note.parts)
             if not self.staging.is_spent:
@@ -105,6 +111,7 @@ class Job(NamedTuple):
 
     def settle(self) -> None:
         """Remove what an earlier commit left if it was killed after its last step."""
+        self.staging.sweep()
         if self.staging.is_spent:
             with self.staging.alone(_NOTE):
                 self.staging.remove()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import initctl
-from tests.distributed.results import CASES, Case, cut_often, in_parts, inside, shuffled
+from tests.distributed.checkpoints import CASES, Case
+from tests.distributed.results import cut_often, in_parts, inside, shuffled
 
 if TYPE_CHECKING:
     from pathlib import Path
