@@ -15,6 +15,7 @@ from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import NewDirectory, NewFile, sync_directory
 from initctl.commit.staging import StagedFile, remove_directory, write_file
+from initctl.commit.tree import tree
 from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, UncertainError, shown
 
@@ -81,6 +82,13 @@ class SharedStaging:
         found = self.note(name)
         return content if found is None else found
 
+    def sync_names(self) -> None:
+        """Flush the names of all files in the result to the disk."""
+        with storage_errors(self.target):
+            if os.path.isdir(self.result):
+                for directory, _ in tree(self.result):
+                    sync_directory(directory)
+
     @contextmanager
     def used(self, note: str) -> Iterator[None]:
         """The body uses the directory. Raises `ConflictError` if another process is just committing it.
@@ -91,17 +99,23 @@ class SharedStaging:
             yield
 
     @contextmanager
+    def leaving(self, name: str) -> Iterator[None]:
+        """The body works on what the note `name` is about. Raises `ConflictError` if another process does already."""
+        with self._locked(f"{name}.lock", fcntl.LOCK_EX, "another process is just writing this part", os.O_CREAT):
+            yield
+
+    @contextmanager
     def alone(self, note: str) -> Iterator[None]:
         """No other process uses the directory while the body does. Raises `ConflictError` if one does already."""
         with self._locked(note, fcntl.LOCK_EX, "another process is just writing or committing it"):
             yield
 
     @contextmanager
-    def _locked(self, note: str, kind: int, fault: str) -> Iterator[None]:
+    def _locked(self, note: str, kind: int, fault: str, creating: int = 0) -> Iterator[None]:
         busy = ConflictError(Problem("parts.busy", f"{shown(self.target)}: {fault}", "wait until it has ended"))
         path = os.path.join(self.path, note)
         try:
-            descriptor = os.open(path, os.O_RDWR)
+            descriptor = os.open(path, os.O_RDWR | creating, 0o600)
         except FileNotFoundError:
             raise busy from None
         try:

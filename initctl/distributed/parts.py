@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from initctl.applied import Applied, applied
 from initctl.distributed.job import Job
 from initctl.distributed.progress import Split, Status
-from initctl.errors import Problem, UsageError
+from initctl.distributed.split import MOST
+from initctl.errors import Problem, UsageError, shown
 from initctl.execution.drafting import drafted_at, placed
 from initctl.execution.execute import opened_writer, written
 from initctl.integers import counting
@@ -114,8 +115,10 @@ class Parts:
 
 
 def _check(part: int, parts: int) -> None:
-    """Raise `UsageError` unless `part` is one of the numbers from 1 to `parts`."""
+    """Raise `UsageError` unless `part` is one of the numbers from 1 to `parts`, and those are not too many."""
     counting("part", part)
     counting("parts", parts)
+    if parts > MOST:
+        raise UsageError(Problem("usage.parts", f"{shown(parts)} parts are too many", f"use {MOST:,} at most"))
     if part > parts:
         raise UsageError(Problem("usage.part", f"there is no part {part} of {parts}"))
