@@ -170,7 +170,7 @@ class Job(NamedTuple):
         noted = Note.read(first) or self._refuse("is damaged")
         if noted.parts != own.parts:
             fault = f"{shown(self.place.path)}: is being written in {noted.parts} parts, not {own.parts}"
-            hint = f"use --part I/{noted.parts}, or remove {self.staging.shown} to begin again"
+            hint = f"use that number, or remove {self.staging.shown} to begin again"
             raise ConflictError(Problem("parts.count", fault, hint))
         if difference := noted.difference(own):
             self._refuse(difference)
@@ -185,8 +185,7 @@ class Job(NamedTuple):
         if missing := [str(number) for number, receipt in enumerate(found, 1) if receipt is None]:
             which = listed(missing, at_most=8)
             fault = f"{shown(self.place.path)}: {len(missing)} of {count(parts, 'part')} not written yet: {which}"
-            hint = f"write what is missing with --part I/{parts}, then commit"
-            raise ConflictError(Problem("parts.missing", fault, hint))
+            raise ConflictError(Problem("parts.missing", fault, "write them with --part I/N, then commit"))
         return [receipt for receipt in found if receipt]
 
 
