@@ -101,8 +101,8 @@ class Job(NamedTuple):
             raise ConflictError(
                 Problem("parts.missing", fault, "write every part with --part I/N; if it was committed, it is complete")
             )
+        receipts = self._all_receipts(note.parts)  # before parts are locked out: a commit that is refused stops none
         with self.staging.alone(_NOTE):
-            receipts = self._all_receipts(note.parts)
             if not self.staging.is_spent:
                 self._check(Note.of(self.writer.plan, self.draft, note.parts), note.packed())
                 self._check_sizes(self.draft.contents)
