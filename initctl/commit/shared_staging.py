@@ -48,7 +48,8 @@ class SharedStaging:
     def make(self) -> None:
         """Make the directory, unless it exists."""
         with storage_errors(self.target):
-            os.makedirs(self.path, 0o700, exist_ok=True)
+            with suppress(FileExistsError):
+                os.mkdir(self.path, 0o700)
             sync_directory(os.path.dirname(self.path))
 
     def file(self, name: str | None) -> NewFile:
