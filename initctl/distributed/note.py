@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from initctl.errors import listed, shown
-from initctl.formats.opening import Malformed
-from initctl.formats.strict_json import parse_object
 from initctl.planning.documents import signed
 from initctl.planning.plan import other_checkpoints
 from initctl.schemas import PARTS
@@ -40,10 +38,10 @@ class Note(NamedTuple):
     def read(cls, content: bytes) -> Self | None:
         """The note with this `content`; None if it is damaged, or of another version."""
         try:
-            document = parse_object(content)
+            document = json.loads(content)  # a name of a file may be bytes that strict JSON refuses
             if document["schema"] == SCHEMA and document["digest"] == signed(document)["digest"]:
                 return cls(*(document[name] for name in cls._fields))
-        except (Malformed, LookupError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             pass
         return None
 

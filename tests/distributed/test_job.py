@@ -329,6 +329,15 @@ def test_a_directory_with_other_files_is_not_replaced(tmp_path: Path):
     parts.commit()
 
 
+def test_names_that_are_not_utf_8_are_written_too(tmp_path: Path):
+    source = sharded(tmp_path / "model")
+    (source / os.fsdecode(b"\xff.txt")).write_bytes(b"notes")
+    initctl.apply(source, tmp_path / "once", rules=["*.bias=ones"])
+    out = tmp_path / os.fsdecode(b"out-\xff")
+    in_parts(source, str(out), [2, 1], 2, rules=["*.bias=ones"])
+    assert inside(out) == inside(tmp_path / "once")
+
+
 def test_the_input_is_not_an_output(net: Path):
     with pytest.raises(UsageError, match="is the input"):
         initctl.parts(net, net, rules=RULES).write(1, 1)
