@@ -329,6 +329,21 @@ def test_a_directory_with_other_files_is_not_replaced(tmp_path: Path):
     parts.commit()
 
 
+@pytest.mark.parametrize("made", [single, sharded])
+def test_each_machine_may_have_its_own_copy_of_the_checkpoint_if_times_are_kept(
+    tmp_path: Path, made: Callable[[Path], Path]
+):
+    first = made(tmp_path / "first" / "model.safetensors")
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    second = tmp_path / "second" / first.name
+    parts = [initctl.parts(source, tmp_path / "out.safetensors/", rules=["*.bias=ones"]) for source in (first, second)]
+    for number in (1, 2, 3, 4):
+        parts[number % 2].write(number, 4)
+    parts[1].commit()
+    initctl.apply(first, tmp_path / "once.safetensors/", rules=["*.bias=ones"])
+    assert inside(tmp_path / "out.safetensors") == inside(tmp_path / "once.safetensors")
+
+
 def test_names_that_are_not_utf_8_are_written_too(tmp_path: Path):
     source = sharded(tmp_path / "model")
     (source / os.fsdecode(b"\xff.txt")).write_bytes(b"notes")
