@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STEP = 64 << 20
 RULES = ["--rule", "b.weight=normal"]
-KILLS = 12
+KILLS = 8
 
 
 @pytest.fixture(scope="module")
