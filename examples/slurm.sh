@@ -1,19 +1,23 @@
 #!/bin/bash
-# A Slurm job array that makes one baseline for each seed from one checkpoint. Submit it with `sbatch slurm.sh`.
-# An existing baseline is only verified, so you can run a job again.
-#SBATCH --job-name=baselines
-#SBATCH --array=0-4
+# Slurm jobs that write one result in parts: an array of PARTS tasks, then a job that puts the result in place.
+# Run `bash slurm.sh` where you submit jobs. If a task fails, run it again: parts that are done return at once.
+#SBATCH --job-name=initctl
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=2G
 #SBATCH --time=00:30:00
 set -euo pipefail
 
-checkpoint=${CHECKPOINT:-net.safetensors}
-recipe=${RECIPE:-recipe.toml}
-seed=$SLURM_ARRAY_TASK_ID
-output=baseline-$seed.safetensors
+export CHECKPOINT=${CHECKPOINT:-net.safetensors} RECIPE=${RECIPE:-recipe.toml} OUTPUT=${OUTPUT:-init.safetensors}
+export PLAN=${PLAN:-plan.json} PARTS=${PARTS:-8}
 
-if [ ! -e "$output" ]; then
-    initctl apply "$checkpoint" -o "$output" -f "$recipe" --seed "$seed" --threads "$SLURM_CPUS_PER_TASK" --quiet
+if [ -z "${SLURM_JOB_ID:-}" ]; then
+    initctl plan "$CHECKPOINT" -f "$RECIPE" --save "$PLAN" --quiet
+    array=$(sbatch --parsable --array="1-$PARTS" "$0")
+    sbatch --parsable --dependency="afterok:$array" --kill-on-invalid-dep=yes "$0"
+elif [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
+    part=$((SLURM_ARRAY_TASK_ID - SLURM_ARRAY_TASK_MIN + 1)) # ids may begin at 0
+    initctl apply "$CHECKPOINT" --plan "$PLAN" -o "$OUTPUT" --threads "$SLURM_CPUS_PER_TASK" \
+        --part "$part/$SLURM_ARRAY_TASK_COUNT"
+else
+    initctl apply "$CHECKPOINT" --plan "$PLAN" -o "$OUTPUT" --threads "$SLURM_CPUS_PER_TASK" --commit
 fi
-initctl verify "$output" -f "$recipe" --seed "$seed" --against "$checkpoint" --threads "$SLURM_CPUS_PER_TASK"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -60,10 +60,10 @@ class Sums:
         """Add the piece from `start` to `stop`, whose checksum is `value`."""
         self._pieces[start] = (stop, value)
 
-    def gaps(self, start: int, stop: int) -> list[ByteRange]:
-        """What of a range is in no piece."""
+    def gaps(self, ranges: Sequence[ByteRange]) -> list[ByteRange]:
+        """What of `ranges`, which are sorted and disjoint, is in no piece."""
         known = joined(ByteRange(begin, end) for begin, (end, _) in self._pieces.items())
-        return common(uncovered(stop, known), [ByteRange(start, stop)])
+        return common(uncovered(ranges[-1].stop, known), ranges)
 
     def of(self, start: int, stop: int) -> int | None:
         """The checksum of a range, if pieces cover it exactly."""
@@ -81,13 +81,14 @@ class Sums:
         return crc32(source, start, stop) if value is None else value
 
 
-def sum_tasks(source: int, ranges: Iterable[ByteRange], sums: Sums) -> Iterator[Task]:
-    """Tasks that add the bytes of `source` in `ranges` to `sums`, unless they are there. This is not progress."""
-    for whole in ranges:
-        for start, stop in sums.gaps(*whole):
-            for begin in range(start, stop, _SUMMED_AT_ONCE):
-                end = min(begin + _SUMMED_AT_ONCE, stop)
-                yield Task(0, partial(_sum, source, begin, end, sums), begin)
+def sum_tasks(source: int, ranges: Sequence[ByteRange], sums: Sums) -> Iterator[Task]:
+    """Tasks that add the bytes of `source` in `ranges`, sorted and disjoint, to `sums`, unless they are there. This is
+    not progress.
+    """
+    for start, stop in sums.gaps(ranges):
+        for begin in range(start, stop, _SUMMED_AT_ONCE):
+            end = min(begin + _SUMMED_AT_ONCE, stop)
+            yield Task(0, partial(_sum, source, begin, end, sums), begin)
 
 
 def _sum(source: int, start: int, stop: int, sums: Sums) -> None:

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import initctl
-from initctl.checksums import Sums
+from initctl.checksums import Sums, sum_tasks
+from initctl.layout.ranges import ByteRange
+from initctl.workers import Workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,3 +62,15 @@ def test_a_tensor_that_is_computed_in_many_pieces_gets_the_checksum_of_its_recor
     initctl.apply(path, in_place=True, rules=["weight=normal", "bias=uniform"], threads=threads)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
+
+
+def test_what_is_in_no_piece_is_read_by_any_number_of_threads_and_range_by_range(tmp_path: Path):
+    content = bytes(range(256)) * 400
+    (tmp_path / "file").write_bytes(content)
+    sums, sections = Sums(), [ByteRange(start, start + 20) for start in range(0, len(content), 20)]
+    for start, stop in (sections[3], (sections[5].start + 7, sections[5].start + 9)):
+        sums.add(start, memoryview(content)[start:stop])
+    with (tmp_path / "file").open("rb") as file, Workers(4, None) as workers:
+        workers.run(sum_tasks(file.fileno(), sections, sums))
+        assert sums.gaps(sections) == []
+    assert [sums.of(*section) for section in sections] == [zlib.crc32(content[slice(*section)]) for section in sections]

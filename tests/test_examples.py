@@ -179,13 +179,43 @@ def test_the_gitlab_job_reports_what_it_finds_as_tests(net):
     assert all((net / path).exists() for path in job["artifacts"]["paths"])
 
 
-def test_the_slurm_job_makes_one_baseline_for_each_seed_and_verifies_those_that_are_there(net):
+SBATCH = """#!/bin/bash
+# Stands in for Slurm: prints the number of a job, and runs its tasks at once.
+number=$(($(cat jobs 2>/dev/null || echo 40) + 1))
+echo $number | tee jobs
+echo "${@:1:$#-1}" >> submitted
+export SLURM_JOB_ID=$number SLURM_CPUS_PER_TASK=1
+case "$*" in
+*--array=1-3*)
+    export SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_COUNT=3
+    for id in 2 3 1; do SLURM_ARRAY_TASK_ID=$id bash "${@: -1}" >> tasks; done ;;
+*) bash "${@: -1}" >> tasks ;;
+esac
+"""
+
+
+def test_the_slurm_script_submits_an_array_of_parts_and_a_job_that_commits_them(net):
     shutil.copy(EXAMPLES / "recipe.toml", net)
-    for seed in ("0", "1", "0"):
-        shown = run(EXAMPLES / "slurm.sh", cwd=net, SLURM_ARRAY_TASK_ID=seed, SLURM_CPUS_PER_TASK="1")
-        assert f"baseline-{seed}.safetensors: holds what the rules give" in shown
-    one, other = (load_file(net / f"baseline-{seed}.safetensors")["fc1.weight"] for seed in (0, 1))
-    assert (one != other).any()
+    (net / "sbatch").write_text(SBATCH)
+    (net / "sbatch").chmod(0o755)
+    path = f"{net}{os.pathsep}{environment()['PATH']}"
+    run("bash", EXAMPLES / "slurm.sh", cwd=net, PARTS="3", PATH=path)
+    assert (net / "submitted").read_text().splitlines() == [
+        "--parsable --array=1-3", "--parsable --dependency=afterok:41 --kill-on-invalid-dep=yes"
+    ]  # fmt: skip
+    assert "part 2 of 3: wrote" in (net / "tasks").read_text()
+    run("initctl", "apply", "net.safetensors", "-o", "once.safetensors", "-f", "recipe.toml", cwd=net)
+    assert (net / "init.safetensors").read_bytes() == (net / "once.safetensors").read_bytes()
+    assert not list(net.glob(".initctl-*"))
+
+
+def test_the_ids_of_a_slurm_array_may_begin_at_zero(net):
+    run("initctl", "plan", "net.safetensors", "-r", "*.bias=zeros", "--save", "plan.json", cwd=net)
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "1"}
+    for number in ("1", "0"):
+        task = {"SLURM_ARRAY_TASK_ID": number, "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "2"}
+        run("bash", EXAMPLES / "slurm.sh", cwd=net, **slurm, **task)
+    assert "wrote init.safetensors" in run("bash", EXAMPLES / "slurm.sh", cwd=net, **slurm)
 
 
 @pytest.mark.parametrize(

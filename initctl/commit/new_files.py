@@ -28,7 +28,7 @@ class NewFile:
         self.path = path
         self.target = target
         self.descriptor = -1
-        self._is_shared = is_shared
+        self.is_shared = is_shared
         self._creates = os.O_CREAT if is_shared else os.O_CREAT | os.O_EXCL
 
     def __enter__(self) -> Self:
@@ -37,7 +37,7 @@ class NewFile:
             try:
                 self.descriptor = os.open(self.path, flags, _OWN)
             except PermissionError:
-                if not self._is_shared:
+                if not self.is_shared:
                     raise
                 os.chmod(self.path, _OWN)  # a commit that was killed had given it its permissions
                 self.descriptor = os.open(self.path, flags)

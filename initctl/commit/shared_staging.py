@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import NewDirectory, NewFile, sync_directory
-from initctl.commit.staging import StagedFile, remove_directory, staged_path, write_file
+from initctl.commit.staging import StagedFile, remove_directory, write_file
+from initctl.commit.tree import tree
 from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, UncertainError, shown
 
@@ -30,7 +31,8 @@ class SharedStaging:
     def __init__(self, target: str, name: str) -> None:
         self.target = target
         parent = os.path.dirname(target)
-        self.path, self._outgoing = (os.path.join(parent, f".{name}.{end}") for end in ("parts", "result"))
+        ends = ("parts", "result", "gone")
+        self.path, self._outgoing, self._gone = (os.path.join(parent, f".{name}.{end}") for end in ends)
         self._result = os.path.join(self.path, "result")
 
     @property
@@ -46,7 +48,8 @@ class SharedStaging:
     def make(self) -> None:
         """Make the directory, unless it exists."""
         with storage_errors(self.target):
-            os.makedirs(self.path, 0o700, exist_ok=True)
+            with suppress(FileExistsError):
+                os.mkdir(self.path, 0o700)
             sync_directory(os.path.dirname(self.path))
 
     def file(self, name: str | None) -> NewFile:
@@ -77,7 +80,15 @@ class SharedStaging:
                 write_all(staged.descriptor, content, 0)
             staged.sync(0o600)
             staged.commit(no_clobber=True)
-        return self.note(name) or content
+        found = self.note(name)
+        return content if found is None else found
+
+    def sync_names(self) -> None:
+        """Flush the names of all files in the result to the disk."""
+        with storage_errors(self.target):
+            if os.path.isdir(self.result):
+                for directory, _ in tree(self.result):
+                    sync_directory(directory)
 
     @contextmanager
     def used(self, note: str) -> Iterator[None]:
@@ -89,17 +100,23 @@ class SharedStaging:
             yield
 
     @contextmanager
-    def alone(self, note: str) -> Iterator[None]:
-        """No other process uses the directory while the body does. Raises `ConflictError` if one does already."""
-        with self._locked(note, fcntl.LOCK_EX, "another process is just writing a part of it"):
+    def leaving(self, name: str) -> Iterator[None]:
+        """The body works on what the note `name` is about. Raises `ConflictError` if another process does already."""
+        with self._locked(f"{name}.lock", fcntl.LOCK_EX, "another process is just writing this part", os.O_CREAT):
             yield
 
     @contextmanager
-    def _locked(self, note: str, kind: int, fault: str) -> Iterator[None]:
+    def alone(self, note: str) -> Iterator[None]:
+        """No other process uses the directory while the body does. Raises `ConflictError` if one does already."""
+        with self._locked(note, fcntl.LOCK_EX, "another process is just writing or committing it"):
+            yield
+
+    @contextmanager
+    def _locked(self, note: str, kind: int, fault: str, creating: int = 0) -> Iterator[None]:
         busy = ConflictError(Problem("parts.busy", f"{shown(self.target)}: {fault}", "wait until it has ended"))
         path = os.path.join(self.path, note)
         try:
-            descriptor = os.open(path, os.O_RDWR)
+            descriptor = os.open(path, os.O_RDWR | creating, 0o600)
         except FileNotFoundError:
             raise busy from None
         try:
@@ -108,7 +125,7 @@ class SharedStaging:
                     fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
                 except BlockingIOError:
                     raise busy from None
-            if not os.path.exists(path):  # it was put in place meanwhile
+            if _inode(path) != os.fstat(descriptor).st_ino:  # it was put in place meanwhile
                 raise busy
             yield
         finally:
@@ -133,29 +150,38 @@ class SharedStaging:
     @property
     def is_spent(self) -> bool:
         """Whether a commit that was killed came as far as its last step: its result is in place, or no longer here."""
-        noted = self._noted()
-        return noted is not None and noted not in (_inode(self._result), _inode(self._outgoing))
+        noted, here = self._noted(), (_inode(self._result), _inode(self._outgoing))
+        return noted is not None and (noted == _inode(self.target) or noted not in here)
+
+    @property
+    def is_left_over(self) -> bool:
+        """Whether only what `sweep` removes is here: a commit was killed while it removed the directory."""
+        return os.path.lexists(self._gone) and not os.path.lexists(self.path)
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the result took the target's place."""
+        """Whether a commit that was killed let the result take the target's place."""
         noted = self._noted()
-        return noted is not None and noted == _inode(self.target)
+        return self.is_left_over or (noted is not None and noted == _inode(self.target))
 
     def remove(self) -> None:
-        """Remove the directory with all notes, in one step, and then all that is left, such as what was replaced.
+        """Remove what was replaced, then the directory with all notes: as one step, for other processes.
 
         Raises `UncertainError` if something cannot be removed.
         """
-        gone = staged_path(self.target)
         with undisturbed():
-            with storage_errors(self.target):
-                os.rename(self.path, gone)
-            _clear(gone)
             _clear(self._outgoing)
-        if left := [path for path in (gone, self._outgoing) if os.path.lexists(path)]:
+            self.sweep()
+            with storage_errors(self.target):
+                os.rename(self.path, self._gone)
+            self.sweep()
+        if left := [path for path in (self._gone, self._outgoing) if os.path.lexists(path)]:
             message = f"{shown(self.target)}: is in place, but {shown(left[0])} could not be removed"
             raise UncertainError(Problem("storage.leftover", message, "remove it"))
+
+    def sweep(self) -> None:
+        """Remove what `remove` left if its process was killed."""
+        _clear(self._gone)
 
     def _noted(self) -> int | None:
         """The inode that a commit has noted."""

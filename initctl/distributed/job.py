@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from socket import gethostname
@@ -63,10 +63,11 @@ class Job(NamedTuple):
         self.staging.make()
         own = Note.of(self.writer.plan, self.draft, parts)
         self._check(own, self.staging.leave_first(_NOTE, own.packed()))
-        with self.staging.used(_NOTE):
+        with self.staging.used(_NOTE), self.staging.leaving(name_of(number, parts)):
             share = self.shares(parts)[number - 1]
             if receipt := self._receipt(number, parts, share):
                 return replace(receipt, was_done=True)
+            self._check_begun(share, parts)
             self.place.check_step()
             started = time.monotonic()
             ranges = self._written(share)
@@ -90,24 +91,31 @@ class Job(NamedTuple):
     def commit(self) -> list[Receipt]:
         """Let the result take its place if all parts are done.
 
-        Raises `ConflictError` if a part is missing, and what a commit raises.
+        Raises `ConflictError` if a part is missing, and what a commit raises. If a commit that was killed let it take
+        its place, only what that one left is removed.
         """
+        if self.staging.is_left_over:
+            self.staging.sweep()
+            return []
         if not self.staging.is_in_place:
             self.settle()
         if (note := self._note()) is None:
             fault = f"{shown(self.place.path)}: no part of it was written"
-            raise ConflictError(Problem("parts.missing", fault, "write every part with --part I/N, then commit"))
+            raise ConflictError(
+                Problem("parts.missing", fault, "write every part with --part I/N; if it was committed, it is complete")
+            )
+        receipts = self._all_receipts(note.parts)  # before parts are locked out: a commit that is refused stops none
         with self.staging.alone(_NOTE):
-            receipts = self._all_receipts(note.parts)
             if not self.staging.is_spent:
                 self._check(Note.of(self.writer.plan, self.draft, note.parts), note.packed())
-                self._check_sizes()
+                self._check_sizes(self.draft.contents)
                 self.writer.commit_pieces(self.draft, self.place, self.staging, _sums(receipts))
             self.staging.remove()
         return receipts
 
     def settle(self) -> None:
         """Remove what an earlier commit left if it was killed after its last step."""
+        self.staging.sweep()
         if self.staging.is_spent:
             with self.staging.alone(_NOTE):
                 self.staging.remove()
@@ -119,6 +127,7 @@ class Job(NamedTuple):
         pieces = [(self.draft.contents[piece.file].within(piece.window), files[piece.file]) for piece in share.pieces]
         pieces[:1] = [(content._replace(checked=share.checks), new) for content, new in pieces[:1]]
         found = self.writer.write_pieces(self.draft, pieces, self.place.path)
+        self.staging.sync_names()
         return tuple(
             WrittenRange(piece.file, *section, value)
             for piece, sums in zip(share.pieces, found, strict=True)
@@ -131,12 +140,25 @@ class Job(NamedTuple):
             for section in self.draft.contents[piece.file]._replace(window=piece.window).sections:
                 yield piece.file, *section
 
-    def _check_sizes(self) -> None:
-        """Raise `ConflictError` unless all files are there, as long as they must be."""
-        for name, content in self.draft.contents.items():
-            path = self._path(name)
-            if not os.path.isfile(path) or os.path.getsize(path) != content.layout.size:
-                self._refuse(f"{shown(path)} is missing, or not {content.layout.size:,} bytes long")
+    def _check_begun(self, share: Share, parts: int) -> None:
+        """Raise `ConflictError` if a file of `share` was removed or changed its size after another part was written to
+        it: a new file would have zeros there.
+        """
+        if not all(self._is_whole(piece.file) for piece in share.pieces):
+            done = [receipt for receipt in self.receipts(parts) if receipt]
+            written = {found.file for receipt in done for found in receipt.ranges}
+            self._check_sizes(piece.file for piece in share.pieces if piece.file in written)
+
+    def _check_sizes(self, names: Iterable[str]) -> None:
+        """Raise `ConflictError` unless all these files are there, as long as they must be."""
+        for name in names:
+            if not self._is_whole(name):
+                size = self.draft.contents[name].layout.size
+                self._refuse(f"{shown(name)} is missing there, or not {size:,} bytes long")
+
+    def _is_whole(self, name: str) -> bool:
+        path = self._path(name)
+        return os.path.isfile(path) and os.path.getsize(path) == self.draft.contents[name].layout.size
 
     def _path(self, name: str) -> str:
         return os.path.join(self.staging.result, name) if self.place.is_directory else self.staging.result
@@ -151,7 +173,7 @@ class Job(NamedTuple):
         noted = Note.read(first) or self._refuse("is damaged")
         if noted.parts != own.parts:
             fault = f"{shown(self.place.path)}: is being written in {noted.parts} parts, not {own.parts}"
-            hint = f"use --part I/{noted.parts}, or remove {self.staging.shown} to begin again"
+            hint = f"use that number, or remove {self.staging.shown} to begin again"
             raise ConflictError(Problem("parts.count", fault, hint))
         if difference := noted.difference(own):
             self._refuse(difference)
@@ -166,8 +188,7 @@ class Job(NamedTuple):
         if missing := [str(number) for number, receipt in enumerate(found, 1) if receipt is None]:
             which = listed(missing, at_most=8)
             fault = f"{shown(self.place.path)}: {len(missing)} of {count(parts, 'part')} not written yet: {which}"
-            hint = f"write what is missing with --part I/{parts}, then commit"
-            raise ConflictError(Problem("parts.missing", fault, hint))
+            raise ConflictError(Problem("parts.missing", fault, "write them with --part I/N, then commit"))
         return [receipt for receipt in found if receipt]
 
 

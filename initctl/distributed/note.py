@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from initctl.errors import listed, shown
-from initctl.formats.opening import Malformed
-from initctl.formats.strict_json import parse_object
+from initctl.planning.documents import signed
 from initctl.planning.plan import other_checkpoints
 from initctl.schemas import PARTS
 from initctl.version import __version__
@@ -39,16 +38,16 @@ class Note(NamedTuple):
     def read(cls, content: bytes) -> Self | None:
         """The note with this `content`; None if it is damaged, or of another version."""
         try:
-            document = parse_object(content)
-            if document.pop("schema") == SCHEMA:
-                return cls(**document)
-        except (Malformed, LookupError, TypeError):
+            document = json.loads(content)  # a name of a file may be bytes that strict JSON refuses
+            if document["schema"] == SCHEMA and document["digest"] == signed(document)["digest"]:
+                return cls(*(document[name] for name in cls._fields))
+        except (ValueError, LookupError, TypeError, RecursionError):
             pass
         return None
 
     def packed(self) -> bytes:
         """The content of its file."""
-        return (json.dumps({"schema": SCHEMA, **self._asdict()}, indent=1) + "\n").encode()
+        return (json.dumps(signed({"schema": SCHEMA, **self._asdict()}), indent=1) + "\n").encode()
 
     def difference(self, own: Note) -> str | None:
         """What is different in a process whose note is `own`, so that it must not write parts of the same result."""

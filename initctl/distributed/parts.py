@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from initctl.applied import Applied, applied
 from initctl.distributed.job import Job
 from initctl.distributed.progress import Split, Status
-from initctl.errors import Problem, UsageError
-from initctl.execution.drafting import drafted_at
+from initctl.distributed.split import MOST
+from initctl.errors import Problem, UsageError, shown
+from initctl.execution.drafting import drafted_at, placed
 from initctl.execution.execute import opened_writer, written
 from initctl.integers import counting
 from initctl.planning.plan import TORCH
@@ -91,7 +92,7 @@ class Parts:
             ConflictError: parts are missing, or a file of the checkpoint changed since the first part was written.
             StorageError, UncertainError: as for `initctl.apply`.
         """
-        with self._job(threads=thread_count(threads), on_event=on_event) as job:
+        with self._job(threads=thread_count(threads), on_event=on_event, is_commit=True) as job:
             replaced = job.place.has_content
             receipts = job.commit()
             made = written(self.delivery, job.writer, job.draft, replaced=replaced)
@@ -99,14 +100,25 @@ class Parts:
         return applied(self.delivery, made._replace(engines=engines), self.warnings)
 
     @contextmanager
-    def _job(self, *, threads: int, on_event: Callable[[Event], None] | None = None) -> Iterator[Job]:
-        with opened_writer(self.delivery, threads=threads, on_event=on_event) as writer:
-            yield Job.of(writer, *drafted_at(self.output, writer, self.delivery))
+    def _job(
+        self, *, threads: int, on_event: Callable[[Event], None] | None = None, is_commit: bool = False
+    ) -> Iterator[Job]:
+        """The job. In a commit its own result may be at the output, even if nothing may be replaced: an earlier commit
+        was killed after that.
+        """
+        given = self.delivery
+        is_kept = is_commit and given.overwrite is False
+        delivery = given._replace(overwrite=True) if is_kept else given
+        with opened_writer(given, threads=threads, on_event=on_event) as writer:
+            job = Job.of(writer, *drafted_at(self.output, writer, delivery))
+            yield job._replace(place=placed(given, self.output)) if is_kept and not job.staging.is_in_place else job
 
 
 def _check(part: int, parts: int) -> None:
-    """Raise `UsageError` unless `part` is one of the numbers from 1 to `parts`."""
+    """Raise `UsageError` unless `part` is one of the numbers from 1 to `parts`, and those are not too many."""
     counting("part", part)
     counting("parts", parts)
+    if parts > MOST:
+        raise UsageError(Problem("usage.parts", f"{shown(parts)} parts are too many", f"use {MOST:,} at most"))
     if part > parts:
         raise UsageError(Problem("usage.part", f"there is no part {part} of {parts}"))

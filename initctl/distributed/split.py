@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STEP = 64 << 20
 """Files are cut at multiples of this many bytes."""
+MOST = 100_000
+"""Parts of a result."""
 
 
 class Piece(NamedTuple):

@@ -43,16 +43,22 @@ def copy_tasks(source: int, ranges: Iterable[ByteRange], destination: int, shift
 
 
 def fill_tasks(
-    targets: Iterable[TargetBlock], computer: Computer, destination: int, sums: Sums | None = None
+    targets: Iterable[TargetBlock],
+    computer: Computer,
+    destination: int,
+    sums: Sums | None = None,
+    *,
+    over_zeros: bool = False,
 ) -> Iterator[Task]:
     """Tasks that fill row-major blocks, in order of their offsets. Small blocks are put together, large ones are cut.
 
-    `sums` are given for a new file, whose unwritten bytes are zeros. The tasks add what they write to `sums`.
+    The tasks add what they write to `sums`, if those are given. With `over_zeros`, unwritten bytes of the file are
+    zeros.
     """
     ordered = sorted(targets, key=lambda target: target.block.offset)
     for group in packed(computer.runs(ordered), FILLED_AT_ONCE):
         start, stop = range_of(group)
-        yield Task(stop - start, partial(_fill, group, computer, destination, sums), start)
+        yield Task(stop - start, partial(_fill, group, computer, destination, sums, over_zeros), start)
 
 
 def strided_tasks(targets: Iterable[TargetBlock], computer: Computer, destination: int) -> Iterator[Task]:
@@ -108,13 +114,20 @@ def _copy(source: int, destination: int, start: int, stop: int, offset: int) -> 
     _write_back(destination, offset, offset + stop - start)
 
 
-def _fill(group: Sequence[ElementRun], computer: Computer, destination: int, sums: Sums | None) -> None:
+def _fill(
+    group: Sequence[ElementRun],
+    computer: Computer,
+    destination: int,
+    sums: Sums | None,
+    over_zeros: bool,  # noqa: FBT001 - given through `partial`
+) -> None:
     """Compute adjacent runs of one or more tensors, and write them."""
     for part, content in computer.parts(group):
-        if sums is None:
-            write_all(destination, content.data, part[0].offset)
-        else:
+        if over_zeros:
             write_over_zeros(destination, content, part[0].offset)
+        else:
+            write_all(destination, content.data, part[0].offset)
+        if sums is not None:
             sums.add(part[0].offset, content.data)
     _write_back(destination, *range_of(group))
 

@@ -16,7 +16,7 @@ from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import NewDirectory
 from initctl.commit.replacing import replace_directory, replace_file
-from initctl.commit.reserving import check_space, reserve, set_size, share
+from initctl.commit.reserving import check_space, held, reserve, set_size, share
 from initctl.commit.staging import StagedDirectory, StagedFile
 from initctl.events import Committed, Event
 from initctl.execution.tasks import fill_tasks, strided_tasks
@@ -46,12 +46,14 @@ if TYPE_CHECKING:
 
 class _Begun(NamedTuple):
     """A file that is written: its `content`, of which nothing is kept that the source shares; the bytes that need
-    `space` on the disk; and its checksums, once they are known.
+    `space` on the disk; how many bytes of the whole file the disk does not hold yet; and its checksums, once they are
+    known.
     """
 
     content: Content
     new: NewFile
     space: Sequence[ByteRange]
+    lacking: int
     sums: Sums
 
 
@@ -136,7 +138,7 @@ class Writer:
         Raises `InputError` if the input is damaged.
         """
         found = []
-        for content, new, _, sums in self._filled(draft, pieces, path):
+        for content, new, *_, sums in self._filled(draft, pieces, path):
             with new.opened() as descriptor, storage_errors(new.target):
                 self.workers.run(sum_tasks(descriptor, content.sections, sums))
                 found.append({section: sums.known(descriptor, *section) for section in content.sections})
@@ -170,7 +172,7 @@ class Writer:
 
     def _write(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> None:
         """Write new `files`, and flush them to the disk. Messages call them `path` if they do not fit together."""
-        for content, new, _, sums in self._filled(draft, files, path):
+        for content, new, *_, sums in self._filled(draft, files, path):
             self._finish(content, new, sums)
 
     def _finish(self, content: Content, new: NewFile, sums: Sums) -> None:
@@ -185,7 +187,7 @@ class Writer:
         self.workers.total += sum(content.nbytes for content, _ in files)
         with TensorReader(self.checkpoint, draft.sources) as reader:
             begun = [self._begun(content, new, reader) for content, new in files]
-            check_space(os.path.dirname(path), sum(total(one.space) for one in begun), path)
+            check_space(os.path.dirname(path), _needed(begun), path)
             for one in begun:
                 with one.new.opened() as descriptor, storage_errors(one.new.target):
                     reserve(descriptor, one.space, one.new.target)
@@ -202,22 +204,23 @@ class Writer:
             if content.source:
                 with reader.opened(content.source.name) as source:
                     rest = share(source, descriptor, content.kept)
+            lacking = max(size - held(descriptor), 0)
         self.workers.advance(total(content.kept) - total(rest))
         space = joined([*uncovered(size, content.kept), *rest])
         if content.window is not None:
             space = common(space, [content.window])
-        return _Begun(content._replace(kept=rest), new, space, Sums())
+        return _Begun(content._replace(kept=rest), new, space, lacking, Sums())
 
     def _copy_and_fill(self, begun: _Begun, reader: TensorReader) -> None:
         """Write everything that does not depend on a whole tensor, and verify what is copied."""
-        content, new, _, sums = begun
+        content, new, *_, sums = begun
         with ExitStack() as stack, storage_errors(new.target):
             descriptor = stack.enter_context(new.opened())
             sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}
             write_parts(descriptor, content.layout.parts)
             copying = content.copying(sources, descriptor)
             kept = merge(self._checks(content, reader), copying, key=attrgetter("offset"))
-            self.fill_ready(descriptor, content.targets, kept, sums)
+            self.fill_ready(descriptor, content.targets, kept, sums, over_zeros=not new.is_shared)
 
     def _checks(self, content: Content, reader: TensorReader) -> Iterator[Task]:
         """Tasks that raise `InputError` if the input is damaged: new checksums would hide it."""
@@ -226,16 +229,26 @@ class Writer:
             yield check_task(checksum, partial(reader.opened, file.name), fail)
 
     def fill_ready(
-        self, descriptor: int, targets: Iterable[TargetBlock], kept: Iterable[Task] = (), sums: Sums | None = None
+        self,
+        descriptor: int,
+        targets: Iterable[TargetBlock],
+        kept: Iterable[Task] = (),
+        sums: Sums | None = None,
+        *,
+        over_zeros: bool = False,
     ) -> None:
         """Run the tasks that write what is `kept`, and fill those `targets` whose elements are computed one by one.
-        Row-major targets are added to `sums`.
+        Row-major targets are added to `sums`. With `over_zeros`, unwritten bytes of the file are zeros.
 
         Kept bytes are written before strided targets, because they may be between the elements of one.
         """
         ready = [target for target in targets if target.is_ready]
         row_major = [target for target in ready if target.block.is_row_major]
-        self.workers.run(self._tasks(iter(kept), lambda: fill_tasks(row_major, self.computer, descriptor, sums)))
+
+        def filling() -> Iterable[Task]:
+            return fill_tasks(row_major, self.computer, descriptor, sums, over_zeros=over_zeros)
+
+        self.workers.run(self._tasks(iter(kept), filling))
         strided = (target for target in ready if not target.block.is_row_major)
         self.workers.run(strided_tasks(strided, self.computer, descriptor))
 
@@ -261,6 +274,12 @@ class Writer:
     def change(self, change: Callable[[int, Checksum], None], descriptor: int, checksums: Iterable[Checksum]) -> None:
         """Apply `change` to each of `checksums`. This does not count as progress."""
         self.workers.run(Task(0, partial(change, descriptor, checksum)) for checksum in checksums)
+
+
+def _needed(begun: Iterable[_Begun]) -> int:
+    """The bytes of disk space that files need. A file that was begun before holds some already."""
+    files = grouped((one.new.path, one) for one in begun).values()
+    return sum(min(sum(total(one.space) for one in pieces), pieces[0].lacking) for pieces in files)
 
 
 def write_parts(descriptor: int, parts: Iterable[Part]) -> None:

@@ -1,5 +1,6 @@
-"""JSON Schemas: `COMMAND.schema.json` for the `data` that each command writes with `--json`, and `report.schema.json`
-for the file that `apply --report` writes. They refer to each other as files of one directory.
+"""JSON Schemas: `COMMAND.schema.json` for the `data` that each command writes with `--json`, `report.schema.json` for
+the file that `apply --report` writes, `parts.schema.json` and `part.schema.json` for those that the parts of a result
+share. They refer to each other as files of one directory.
 """
 
 PLAN = "initctl-plan/"
