@@ -43,10 +43,12 @@ class Destination(NamedTuple):
     check: Callable[[], None] | None = None
     without: Container[str] | None = None
 
-    def check_step(self) -> None:
-        """Raise `StorageError` if the result cannot take its place in one step. It is called before work is done."""
+    def check_step(self, staged: str) -> None:
+        """Raise `StorageError` if a result cannot take its place in one step. It is called before work is done, and
+        tries it in the directory `staged`.
+        """
         if self.is_directory and not self.no_clobber and self.has_content:
-            check_exchange(self.path)
+            check_exchange(staged, self.path)
 
     @property
     def has_content(self) -> bool:

@@ -118,8 +118,8 @@ class Writer:
             staged.commit(no_clobber=place.no_clobber, on_commit=self.committed)
 
     def _new_directory(self, draft: Draft, place: Destination) -> None:
-        place.check_step()
         with StagedDirectory(place.path) as staged:
+            place.check_step(staged.path)
             files = [(content, staged.file(name)) for name, content in draft.contents.items()]
             self._write(draft, files, place.path)
             self._complete(staged, draft, place)
