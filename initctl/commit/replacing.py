@@ -53,10 +53,11 @@ def replace_directory(
         _committed(target, on_commit)
 
 
-def check_exchange(target: str) -> None:
-    """Raise `StorageError` if no directory can replace the one at `target` in one step. Two empty ones try it."""
-    parent = os.path.dirname(target)
-    empty = partial(TemporaryDirectory, prefix=".initctl-", dir=parent)
+def check_exchange(target: str, folder: str) -> None:
+    """Raise `StorageError` if no directory can replace the one at `target` in one step. Two empty ones in `folder`, on
+    the same file system, try it.
+    """
+    empty = partial(TemporaryDirectory, prefix=".initctl-", dir=folder)
     with storage_errors(target), empty() as one, empty() as other:
         _exchange(one, other, target)
 

@@ -68,7 +68,7 @@ class Job(NamedTuple):
             if receipt := self._receipt(number, parts, share):
                 return replace(receipt, was_done=True)
             self._check_begun(share, parts)
-            self.place.check_step()
+            self.place.check_step(self.staging.path)  # where a process that is killed leaves nothing for good
             started = time.monotonic()
             ranges = self._written(share)
             seconds = round(time.monotonic() - started, 3)

@@ -43,10 +43,13 @@ class Destination(NamedTuple):
     check: Callable[[], None] | None = None
     without: Container[str] | None = None
 
-    def check_step(self) -> None:
-        """Raise `StorageError` if the result cannot take its place in one step. It is called before work is done."""
+    def check_step(self, folder: str | None = None) -> None:
+        """Raise `StorageError` if the result cannot take its place in one step. It is called before work is done.
+
+        What it tries is tried in `folder`, or else beside the result.
+        """
         if self.is_directory and not self.no_clobber and self.has_content:
-            check_exchange(self.path)
+            check_exchange(self.path, folder or os.path.dirname(self.path))
 
     @property
     def has_content(self) -> bool:

@@ -77,9 +77,9 @@ def test_macos_is_asked_by_its_own_call(pair: Path, monkeypatch: pytest.MonkeyPa
 
 def test_whether_a_directory_can_be_replaced_is_tried_and_leaves_nothing(pair: Path, monkeypatch: pytest.MonkeyPatch):
     before = snapshot(pair)
-    check_exchange(str(pair / "one"))
+    check_exchange(str(pair / "one"), str(pair))
     assert snapshot(pair) == before
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace())
     with pytest.raises(StorageError, match="one: cannot be replaced in one step: Function not implemented; write to a"):
-        check_exchange(str(pair / "one"))
+        check_exchange(str(pair / "one"), str(pair))
     assert snapshot(pair) == before
