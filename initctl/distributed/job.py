@@ -193,10 +193,11 @@ class Job(NamedTuple):
 
 
 def _digest(plan: Plan, draft: Draft, place: Destination) -> str:
-    """The digest of what is done to which tensors, and of the files that are written. The path of the checkpoint may
-    differ from machine to machine.
+    """The digest of what is done to which tensors, and of the files that are written. The paths of the checkpoint and
+    of recipes may differ from machine to machine.
     """
     document = {key: value for key, value in plan.to_document().items() if key not in ("checkpoint", "digest")}
+    document["actions"] = [{**action, "source": None} for action in document["actions"]]
     files = {name: content.layout.size for name, content in draft.contents.items()}
     content = [document, os.path.basename(place.path), place.is_directory, files]
     return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=10).hexdigest()

@@ -190,6 +190,15 @@ def test_other_rules_another_seed_and_another_output_are_other_results_beside_it
     assert net.with_name("out.safetensors").read_bytes() == net.with_name("once.safetensors").read_bytes()
 
 
+def test_the_same_rules_from_a_recipe_at_another_path_are_the_same_result(tmp_path: Path, net: Path):
+    (tmp_path / "here.toml").write_text("[[rule]]\nmatch = 'c'\ninit = 'ones'\n")
+    (tmp_path / "there").mkdir()
+    shutil.copy(tmp_path / "here.toml", tmp_path / "there" / "recipe.toml")
+    made(net, [], recipes=[tmp_path / "here.toml"]).write(1, 2)
+    made(net, [], recipes=[tmp_path / "there" / "recipe.toml"]).write(2, 2)
+    made(net, [], recipes=[tmp_path / "here.toml"]).commit()
+
+
 def test_new_fields_of_a_configuration_are_another_result(tmp_path: Path):
     source = sharded(tmp_path / "model")
     digests = {_digest(source, tmp_path / "out", set_config={"vocab_size": value}) for value in (1, 2)}
