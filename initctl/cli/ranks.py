@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from initctl.cli import streams
 from initctl.cli.signals import Ended, ignore_signals
+from initctl.distributed.launcher import launched
 
 if TYPE_CHECKING:
     from initctl.distributed.ranks import Ranks
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 _SHARED = ("apply", "verify", "stats", "diff", "doctor")
 _ALONE = {"--part", "--parts", "--commit", "--status", "--help", "-h"}
 """Options of a process that does only what it is asked for, whoever started it."""
-_LAUNCHERS = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
 @contextmanager
@@ -24,16 +24,12 @@ def sharing(arguments: Sequence[str]) -> Iterator[None]:
     """If a launcher started several processes, and the command that `arguments` call can be shared, they share it in
     the body. Errors that all ranks raise are reported by the first rank; others, by the rank that has them.
     """
-    if not _can_be_shared(arguments) or not any(name in os.environ for name in _LAUNCHERS):
-        yield
-        return
-    from initctl.distributed.launcher import launched
-    from initctl.distributed.ranks import joined
-
-    launch = launched(os.environ)
+    launch = launched(os.environ) if _can_be_shared(arguments) else None
     if launch is None:
         yield
         return
+    from initctl.distributed.ranks import joined
+
     ranks: Ranks | None = None
     try:
         with joined(launch) as ranks:
