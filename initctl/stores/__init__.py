@@ -5,4 +5,5 @@ store.py       what a store can do, and which one a URL names
 mirror.py      a directory of files that are still in the store
 descriptors.py descriptors of such files, which fetch what is read
 s3.py          Amazon S3, and stores that speak its protocol
+upload_parts.py how a new object is cut into the parts of its upload
 """
