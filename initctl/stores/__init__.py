@@ -1,9 +1,10 @@
 """Checkpoints in object stores, read by ranges: URLs are mirrored as files whose content is fetched when it is read.
 
-url.py         URLs of stores, without credentials
-store.py       what a store can do, and which one a URL names
-mirror.py      a directory of files that are still in the store
-descriptors.py descriptors of such files, which fetch what is read
-s3.py          Amazon S3, and stores that speak its protocol
+url.py          URLs of stores, without credentials
+store.py        what a store can do, and which one a URL names
+mirror.py       a directory of files that are still in the store
+descriptors.py  descriptors of such files, which fetch what is read
+s3.py           Amazon S3, and stores that speak its protocol
 upload_parts.py how a new object is cut into the parts of its upload
+s3_upload.py    new objects in S3, which are visible as a whole or not at all
 """

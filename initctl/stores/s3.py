@@ -20,14 +20,14 @@ _CONNECTIONS = 32
 _RETRIES = 5
 """Repetitions of a request that is throttled or fails on its way."""
 _CONFIGURATION = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": _RETRIES})
-_HINT = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another server"
-_GONE, _DENIED, _CHANGED, _BUSY = {404}, {401, 403}, {412}, {429, 503}
+HINT = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another server"
+GONE, DENIED, CHANGED, BUSY = {404}, {401, 403}, {412}, {429, 503}
 """Statuses of HTTP."""
 
 
 def opened(bucket: str) -> S3:
     """The bucket of this name. Nothing is asked yet."""
-    with _refusing(f"s3://{bucket}"):
+    with refusing(f"s3://{bucket}"):
         return S3(bucket, boto3.client("s3", config=_CONFIGURATION))
 
 
@@ -36,31 +36,31 @@ class S3:
 
     def __init__(self, bucket: str, client: Any) -> None:  # noqa: ANN401 - boto3 makes its classes when it runs
         self.bucket = bucket
-        self._client = client
+        self.client = client
 
     def find(self, name: str) -> Stored | None:
-        with _refusing(self._url(name)):
+        with refusing(self.url(name)):
             try:
-                found = self._client.head_object(Bucket=self.bucket, Key=name)
+                found = self.client.head_object(Bucket=self.bucket, Key=name)
             except ClientError as error:
-                if _status(error) in _GONE:
+                if status_of(error) in GONE:
                     return None
                 raise
         return Stored(name, found["ContentLength"], found["ETag"], int(found["LastModified"].timestamp()))
 
     def below(self, prefix: str, *, is_deep: bool) -> Iterator[Stored]:
         asked = {"Bucket": self.bucket, "Prefix": prefix, **({} if is_deep else {"Delimiter": "/"})}
-        with _refusing(self._url(prefix)):
-            for page in self._client.get_paginator("list_objects_v2").paginate(**asked):
+        with refusing(self.url(prefix)):
+            for page in self.client.get_paginator("list_objects_v2").paginate(**asked):
                 for found in page.get("Contents", ()):
                     modified = int(found["LastModified"].timestamp())
                     yield Stored(found["Key"], found["Size"], found["ETag"], modified)
 
     def read_into(self, stored: Stored, room: memoryview, offset: int) -> None:
         """If the connection breaks, the rest is asked for again."""
-        reached, url = 0, self._url(stored.name)
+        reached, url = 0, self.url(stored.name)
         for _ in range(_RETRIES):
-            with _refusing(url):
+            with refusing(url):
                 reached += self._read(stored, room[reached:], offset + reached)
             if reached == len(room):
                 return
@@ -69,7 +69,7 @@ class S3:
     def _read(self, stored: Stored, room: memoryview, offset: int) -> int:
         """Fill `room`, or its beginning if the connection breaks. Returns the number of bytes."""
         asked = f"bytes={offset}-{offset + len(room) - 1}"
-        answer = self._client.get_object(Bucket=self.bucket, Key=stored.name, Range=asked, IfMatch=stored.version)
+        answer = self.client.get_object(Bucket=self.bucket, Key=stored.name, Range=asked, IfMatch=stored.version)
         reached = 0
         with closing(answer["Body"]) as body:
             try:
@@ -79,12 +79,13 @@ class S3:
                 pass  # the caller asks for the rest
         return reached
 
-    def _url(self, name: str) -> str:
+    def url(self, name: str) -> str:
+        """How messages call the object `name`."""
         return f"s3://{self.bucket}/{name}"
 
 
 @contextmanager
-def _refusing(url: str) -> Iterator[None]:
+def refusing(url: str) -> Iterator[None]:
     """Turn errors of boto3 into those of this package. Their own texts are not shown: they may contain addresses."""
     try:
         yield
@@ -92,25 +93,32 @@ def _refusing(url: str) -> Iterator[None]:
         raise _refusal(url, error) from None
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound):
         fault = f"{shown(url)}: no credentials are configured"
-        raise StorageError(Problem("store.credentials", fault, _HINT)) from None
+        raise StorageError(Problem("store.credentials", fault, HINT)) from None
     except (BotoCoreError, ValueError) as error:
         fault = f"{shown(url)}: the store cannot be reached: {type(error).__name__}"
-        raise StorageError(Problem("store.unreachable", fault, _HINT)) from None
+        raise StorageError(Problem("store.unreachable", fault, HINT)) from None
 
 
 def _refusal(url: str, error: ClientError) -> InitctlError:
-    status, code = _status(error), error.response.get("Error", {}).get("Code", "")
-    if status in _CHANGED:
+    status, code = status_of(error), code_of(error)
+    if status in CHANGED:
         return ConflictError(Problem("input.changed", f"{shown(url)}: changed while it was read", "run again"))
-    if status in _GONE:
+    if status in GONE:
         return InputError(Problem("file.missing", f"{shown(url)}: there is no such object or bucket"))
-    if status in _DENIED:
-        return InputError(Problem("store.denied", f"{shown(url)}: access is denied", _HINT))
-    if status in _BUSY:
+    if status in DENIED:
+        return InputError(Problem("store.denied", f"{shown(url)}: access is denied", HINT))
+    if status in BUSY:
         return StorageError(Problem("store.busy", f"{shown(url)}: the store is too busy", "run again later"))
     return StorageError(Problem("store.failed", f"{shown(url)}: the store failed: {shown(code)}"))
 
 
-def _status(error: ClientError) -> int | None:
+def code_of(error: ClientError) -> str:
+    """The store's own code of an error."""
+    found: str = error.response.get("Error", {}).get("Code", "")
+    return found
+
+
+def status_of(error: ClientError) -> int | None:
+    """The status of HTTP."""
     found: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return found

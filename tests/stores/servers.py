@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qs, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -13,23 +16,33 @@ BUCKET = "bucket"
 
 
 class Asked(NamedTuple):
-    """A request, and the bytes of its answer."""
+    """A request, and the bytes of its content and of its answer. The method is that of HTTP, or a step of an upload:
+    BEGIN, PART, COPY, COMPLETE, ABORT.
+    """
 
     method: str
     path: str
     range: str | None
     nbytes: int
+    sent: int
 
 
 class Fault:
-    """What happens to the next `times` requests that `fits` accepts: an answer with a status and a code of S3."""
+    """What happens to the next `times` requests whose method and path `fits` accepts: an answer with a status and a
+    code of S3; or, if there is no status, an answer that is lost after the request was obeyed.
+    """
 
-    def __init__(self, fits: Callable[[str, str], bool], status: int, code: str, times: int) -> None:
+    def __init__(
+        self, fits: Callable[[str, str], bool], status: int | None = None, code: str = "", times: int = 1
+    ) -> None:
         self.fits, self.status, self.code, self.times = fits, status, code, times
 
 
 class Server:
-    """moto's server as a WSGI application, in front of which requests are counted and faults happen."""
+    """moto's server as a WSGI application, in front of which requests are counted and faults happen.
+
+    moto ignores the conditions of copies, and If-Match of the end of an upload; they are judged here.
+    """
 
     def __init__(self) -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -43,25 +56,76 @@ class Server:
         """If given, ranges of shards are answered in groups: all of a group must have been asked for."""
 
     def __call__(self, environ, start_response):
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        for fault in self.faults:
-            if fault.times and fault.fits(method, path):
-                fault.times -= 1
-                start_response(f"{fault.status} Fault", [("Content-Type", "application/xml")])
-                return [f"<Error><Code>{fault.code}</Code><Message>canary</Message></Error>".encode()]
+        method, path = _method(environ), environ["PATH_INFO"]
+        fault = self._fault(method, path)
+        if fault and fault.status:
+            return _refused(environ, start_response, fault.status, fault.code)
         if self.gate and "-of-" in path and "HTTP_RANGE" in environ:
             self.gate.wait()
+        if refusal := self._broken_condition(method, environ):
+            return _refused(environ, start_response, *refusal)
         body = b"".join(self._app(environ, start_response))
-        self.asked.append(Asked(method, path, environ.get("HTTP_RANGE"), len(body)))
+        sent = int(environ.get("CONTENT_LENGTH") or 0)
+        self.asked.append(Asked(method, path, environ.get("HTTP_RANGE"), len(body), sent))
+        if fault:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         if self.breaking and self.asked[-1].range:
             self.breaking -= 1
             return _in_part(body)
         return [body]
 
+    def _fault(self, method: str, path: str) -> Fault | None:
+        """What happens to this request: one of its times is used."""
+        for fault in self.faults:
+            if fault.times and fault.fits(method, path):
+                fault.times -= 1
+                return fault
+        return None
+
+    def _broken_condition(self, method: str, environ) -> tuple[int, str] | None:
+        """The status and the code of S3, if a condition does not hold that moto ignores."""
+        if method == "COPY":
+            wanted, path = environ.get("HTTP_X_AMZ_COPY_SOURCE_IF_MATCH"), unquote(environ["HTTP_X_AMZ_COPY_SOURCE"])
+        else:
+            wanted, path = method == "COMPLETE" and environ.get("HTTP_IF_MATCH"), environ["PATH_INFO"]
+        if not wanted:
+            return None
+        found = self._etag(environ, f"/{path.lstrip('/')}")
+        return (404, "NoSuchKey") if found is None else (412, "PreconditionFailed") if found != wanted else None
+
+    def _etag(self, environ, path: str) -> str | None:
+        """The version of the object at `path`, as moto has it."""
+        headers = {}
+        asking = {key: value for key, value in environ.items() if not key.startswith("HTTP_X_AMZ_COPY")}
+        asking |= {"REQUEST_METHOD": "HEAD", "PATH_INFO": path, "QUERY_STRING": "", "wsgi.input": BytesIO()}
+        asking |= {"CONTENT_LENGTH": "0", "RAW_URI": path, "REQUEST_URI": path}
+        for name in ("HTTP_IF_MATCH", "HTTP_RANGE"):
+            asking.pop(name, None)
+        list(self._app(asking, lambda _, given, *__: headers.update(given)))
+        return headers.get("ETag", headers.get("etag"))
+
     @property
     def nbytes(self) -> int:
         """The bytes of objects that were sent."""
         return sum(one.nbytes for one in self.asked if one.method == "GET" and one.range)
+
+
+def _method(environ) -> str:
+    """The method of a request, or its step in an upload."""
+    asked, method = parse_qs(environ["QUERY_STRING"], keep_blank_values=True), environ["REQUEST_METHOD"]
+    if "uploads" in asked and method == "POST":
+        return "BEGIN"
+    if "partNumber" in asked and method == "PUT":
+        return "COPY" if "HTTP_X_AMZ_COPY_SOURCE" in environ else "PART"
+    if "uploadId" in asked:
+        return {"POST": "COMPLETE", "DELETE": "ABORT"}.get(method, method)
+    return method
+
+
+def _refused(environ, start_response, status: int, code: str) -> list[bytes]:
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    start_response(f"{status} Fault", [("Content-Type", "application/xml")])
+    return [f"<Error><Code>{code}</Code><Message>canary</Message></Error>".encode()]
 
 
 def _in_part(body: bytes) -> Iterator[bytes]:

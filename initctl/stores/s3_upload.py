@@ -1,0 +1,178 @@
+"""New objects in Amazon S3: uploaded in parts, and visible as a whole or not at all.
+
+No answer of the store says by itself that an object was not made: botocore repeats a request whose answer is lost, and
+the store refuses the repetition because the object is there. So the object carries a random token, and whatever
+`complete` ends with, the token decides.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from botocore.exceptions import ClientError
+
+from initctl.errors import ConflictError, InitctlError, Problem, StorageError, UncertainError, shown
+from initctl.stores.s3 import BUSY, CHANGED, DENIED, GONE, HINT, code_of, refusing, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import IO
+
+    from initctl.layout.ranges import ByteRange
+    from initctl.stores.s3 import S3
+    from initctl.stores.store import Stored
+
+_TOKEN = "initctl-upload"  # noqa: S105 - not a secret
+"""The name of the token in the object's metadata."""
+_NO_UPLOAD = "NoSuchUpload"
+_NO_OBJECT = "NoSuchKey"
+_CONFLICTS = {
+    "ConditionalRequestConflict": "writes it",
+    _NO_OBJECT: "deleted it",
+    _NO_UPLOAD: "aborted the upload",
+}
+"""What another program did, by the store's code."""
+
+
+class Upload:
+    """The object `name`, in place of the version `replaces`, or of nothing if that is `None`.
+
+    The `with` begins the upload, and aborts it unless it is complete. `put` and `copy` are safe to use from several
+    threads at once. They and the beginning raise `StorageError` if the store refuses or cannot be reached, and
+    `ConflictError` if another program aborted the upload.
+    """
+
+    def __init__(self, bucket: S3, name: str, replaces: Stored | None) -> None:
+        self._client = bucket.client
+        self._bucket, self._replaces, self._url = bucket, replaces, bucket.url(name)
+        self._token = os.urandom(16).hex()
+        self._place = {"Bucket": bucket.bucket, "Key": name}
+        self._upload: dict[str, str] = {}
+        self._is_over = False
+
+    def __enter__(self) -> Self:
+        with _writing(self._url):
+            begun = self._client.create_multipart_upload(**self._place, Metadata={_TOKEN: self._token})
+        self._upload = {**self._place, "UploadId": begun["UploadId"]}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._is_over:
+            with suppress(InitctlError):  # the error that ended the `with` is the one to report
+                self._abort()
+
+    def put(self, number: int, body: IO[bytes]) -> str:
+        """Send the part `number`, from 1. Returns its tag."""
+        with _writing(self._url):
+            tag: str = self._client.upload_part(**self._upload, PartNumber=number, Body=body)["ETag"]
+        return tag
+
+    def copy(self, number: int, part: ByteRange, source: Stored) -> str:
+        """Let the store copy the bytes in `part` of `source`, an object of this bucket, as the part `number`. Returns
+        its tag. Raises `ConflictError` if another version of `source` is there.
+        """
+        with _writing(self._url, source=self._bucket.url(source.name)):
+            answer = self._client.upload_part_copy(
+                **self._upload,
+                PartNumber=number,
+                CopySource={"Bucket": self._bucket.bucket, "Key": source.name},
+                CopySourceRange=f"bytes={part.start}-{part.stop - 1}",
+                CopySourceIfMatch=source.version,
+            )
+        tag: str = answer["CopyPartResult"]["ETag"]
+        return tag
+
+    def complete(self, tags: Sequence[str]) -> None:
+        """Make the object visible. `tags` are those of all parts, in order.
+
+        If this raises anything but `UncertainError`, the object was not made, and the upload is gone. Raises
+        `ConflictError` if another version is there than the one that it replaces.
+        """
+        parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
+        condition = {"IfMatch": self._replaces.version} if self._replaces else {"IfNoneMatch": "*"}
+        try:
+            with _writing(self._url):
+                self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts}, **condition)
+        except InitctlError as error:
+            if not self._is_there():
+                self._give_up(error)
+        self._is_over = True
+
+    def _is_there(self) -> bool:
+        """Whether this object is seen. If the store does not answer, it is not."""
+        with suppress(InitctlError):
+            return self._seen() == self._token
+        return False
+
+    def _give_up(self, error: InitctlError) -> None:
+        """Abort the upload, so that it can never be completed, and raise `error`. Returns if it is complete already."""
+        try:
+            is_aborted = self._abort()
+            seen = None if is_aborted else self._seen()
+        except InitctlError:
+            self._leave()
+        if is_aborted:
+            raise error
+        if seen is None:
+            self._leave()
+        if seen != self._token:
+            fault = f"{shown(self._url)}: another program replaced it, or aborted the upload"
+            raise ConflictError(Problem("output.changed", fault, "run again"))
+
+    def _leave(self) -> NoReturn:
+        fault = f"{shown(self._url)}: the store did not say whether it was written"
+        raise UncertainError(Problem("store.uncertain", fault, "look whether it is there before you run again"))
+
+    def _abort(self) -> bool:
+        """Abort the upload. Returns whether there was one."""
+        with _writing(self._url):
+            try:
+                self._client.abort_multipart_upload(**self._upload)
+                was_there = True
+            except ClientError as error:
+                if code_of(error) != _NO_UPLOAD:
+                    raise
+                was_there = False
+        self._is_over = True
+        return was_there
+
+    def _seen(self) -> str | None:
+        """The token of the object that is visible now, which is empty if another program made it."""
+        with _writing(self._url):
+            try:
+                found = self._client.head_object(**self._place)
+            except ClientError as error:
+                if status_of(error) in GONE:
+                    return None
+                raise
+        token: str = found["Metadata"].get(_TOKEN, "")
+        return token
+
+
+@contextmanager
+def _writing(url: str, source: str | None = None) -> Iterator[None]:
+    """Turn errors of boto3 into those of this package, for a request that writes `url`, from `source` if given."""
+    with refusing(url):
+        try:
+            yield
+        except ClientError as error:
+            if source is not None and (status_of(error) in CHANGED or code_of(error) == _NO_OBJECT):
+                fault = f"{shown(source)}: changed while it was read"
+                raise ConflictError(Problem("input.changed", fault, "run again")) from None
+            raise _refusal(url, error) from None
+
+
+def _refusal(url: str, error: ClientError) -> InitctlError:
+    status, code = status_of(error), code_of(error)
+    if code in _CONFLICTS or status in CHANGED:
+        fault = f"{shown(url)}: another program {_CONFLICTS.get(code, 'changed it')}"
+        return ConflictError(Problem("output.changed", fault, "run again"))
+    if status in GONE:
+        return StorageError(Problem("store.missing", f"{shown(url)}: there is no such bucket"))
+    if status in DENIED:
+        return StorageError(Problem("store.denied", f"{shown(url)}: access is denied", HINT))
+    if status in BUSY:
+        return StorageError(Problem("store.busy", f"{shown(url)}: the store is too busy", "run again later"))
+    return StorageError(Problem("store.failed", f"{shown(url)}: the store failed: {shown(code)}"))
