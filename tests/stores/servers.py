@@ -41,7 +41,8 @@ class Fault:
 class Server:
     """moto's server as a WSGI application, in front of which requests are counted and faults happen.
 
-    moto ignores the conditions of copies, and If-Match of the end of an upload; they are judged here.
+    moto ignores the conditions of copies, and If-Match of the end of an upload, and fails at uploads that were aborted;
+    this is judged here.
     """
 
     def __init__(self) -> None:
@@ -50,6 +51,7 @@ class Server:
         self._app = DomainDispatcherApplication(create_backend_app)
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
+        self._aborted: set[str] = set()
         self.breaking = 0
         """The number of ranges that are sent only in part: then the connection breaks."""
         self.gate: threading.Barrier | None = None
@@ -62,8 +64,10 @@ class Server:
             return _refused(environ, start_response, fault.status, fault.code)
         if self.gate and "-of-" in path and "HTTP_RANGE" in environ:
             self.gate.wait()
-        if refusal := self._broken_condition(method, environ):
+        if refusal := self._refusal(method, environ):
             return _refused(environ, start_response, *refusal)
+        if method == "ABORT":
+            self._aborted.add(_upload(environ))
         body = b"".join(self._app(environ, start_response))
         sent = int(environ.get("CONTENT_LENGTH") or 0)
         self.asked.append(Asked(method, path, environ.get("HTTP_RANGE"), len(body), sent))
@@ -82,8 +86,10 @@ class Server:
                 return fault
         return None
 
-    def _broken_condition(self, method: str, environ) -> tuple[int, str] | None:
-        """The status and the code of S3, if a condition does not hold that moto ignores."""
+    def _refusal(self, method: str, environ) -> tuple[int, str] | None:
+        """The status and the code of S3, if it refuses this request and moto does not."""
+        if method in ("PART", "COPY", "COMPLETE") and _upload(environ) in self._aborted:
+            return 404, "NoSuchUpload"
         if method == "COPY":
             wanted, path = environ.get("HTTP_X_AMZ_COPY_SOURCE_IF_MATCH"), unquote(environ["HTTP_X_AMZ_COPY_SOURCE"])
         else:
@@ -120,6 +126,11 @@ def _method(environ) -> str:
     if "uploadId" in asked:
         return {"POST": "COMPLETE", "DELETE": "ABORT"}.get(method, method)
     return method
+
+
+def _upload(environ) -> str:
+    """The name of the upload that a request is a step of."""
+    return parse_qs(environ["QUERY_STRING"])["uploadId"][0]
 
 
 def _refused(environ, start_response, status: int, code: str) -> list[bytes]:

@@ -146,6 +146,20 @@ def test_an_upload_that_another_program_aborted_leaves_the_old_object(bucket):
     assert content(bucket) == OLD
 
 
+def test_parts_of_an_upload_that_another_program_aborted_are_refused(bucket, old):
+    from initctl.stores.s3_upload import Upload
+
+    with Upload(bucket, "net", bucket.find("net")) as upload:
+        abort_all(bucket)
+        for send in (
+            lambda: upload.put(1, BytesIO(NEW)),
+            lambda: upload.copy(1, ByteRange(0, 9), bucket.find("source")),
+        ):
+            with pytest.raises(ConflictError, match="s3://bucket/net: another program aborted the upload"):
+                send()
+    assert content(bucket) == old
+
+
 def test_if_an_aborted_upload_would_have_been_new_its_end_is_uncertain(bucket):
     with pytest.raises(UncertainError, match="s3://bucket/net: the store did not say whether it was written"):
         write(bucket, before_the_end=lambda: abort_all(bucket))
