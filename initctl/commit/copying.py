@@ -18,6 +18,8 @@ _SYNC_FILE_RANGE_WRITE = 2
 """A flag of Linux's sync_file_range."""
 _READ_AT_ONCE = 1 << 20
 """Bytes that are copied through memory at a time if the kernel cannot copy."""
+_FETCHED_AT_ONCE = 16 << 20
+"""The same of an object in a store, which takes its time to answer."""
 _PROBED = 4 << 10
 """Bytes that are checked first: most pieces that are not zero differ from zero there."""
 
@@ -29,7 +31,8 @@ def copy_range(source: int, destination: int, start: int, stop: int, offset: int
     writing fails.
     """
     reached = _copy_in_kernel(source, destination, start, stop, offset)
-    room = memoryview(bytearray(min(_READ_AT_ONCE, stop - reached)))
+    at_once = _FETCHED_AT_ONCE if isinstance(source, Fetched) else _READ_AT_ONCE
+    room = memoryview(bytearray(min(at_once, stop - reached)))
     while reached < stop:
         part = room[: stop - reached]
         read_into(source, part, reached)

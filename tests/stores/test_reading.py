@@ -257,3 +257,14 @@ def test_each_command_says_of_a_url_what_it_says_of_the_file(arguments, file, pu
     assert found[0] == found[1]
     assert found[0][0] in (0, 1)
     assert "canary" not in "".join(found[1][1:])
+
+
+def test_kept_bytes_are_asked_for_in_large_ranges(put, server, tmp_path):
+    save_file({"kept": torch.zeros(20 << 20, dtype=torch.uint8), "new": torch.zeros(4)}, tmp_path / "net.safetensors")
+    url = put(tmp_path / "net.safetensors", "net.safetensors")
+    plan = initctl.plan(url, rules=["new=ones"])
+    server.asked.clear()
+    initctl.apply(plan, tmp_path / "out.safetensors")
+    ranges = [one for one in server.asked if one.range]
+    assert len(ranges) <= 3
+    assert sum(one.nbytes for one in ranges) <= (20 << 20) + BLOCK
