@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from initctl.cli import streams
 from initctl.cli.signals import Ended, ignore_signals
 from initctl.distributed.launcher import launched
+from initctl.errors import ConflictError, Problem
 
 if TYPE_CHECKING:
     from initctl.distributed.ranks import Ranks
@@ -24,6 +25,9 @@ def sharing(arguments: Sequence[str]) -> Iterator[None]:
     """If a launcher started several processes, and the command that `arguments` call can be shared, they share it in
     the body. Errors that all ranks raise are reported by the first rank; others, by the rank that has them.
     """
+    if arguments[:1] == ["new"] and (launch := launched(os.environ)) and not _ALONE.intersection(arguments):
+        fault = f"this is rank {launch.rank} of {launch.size}, and each would write the whole checkpoint"
+        raise ConflictError(Problem("ranks.group", fault, f"run it once; unset {launch.variable} if it is alone"))
     launch = launched(os.environ) if _can_be_shared(arguments) else None
     if launch is None:
         yield

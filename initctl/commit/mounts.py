@@ -29,7 +29,9 @@ class Mount(NamedTuple):
         kind, _, program = self.kind.partition(".")
         if kind != "fuse":
             return None
-        return program if program in _BUCKETS else next((name for name in _SOURCES if name in self.source), None)
+        if program:
+            return program if program in _BUCKETS else None
+        return self.source if self.source in _SOURCES else None
 
 
 def mount_of(path: str, table: str = _TABLE) -> Mount | None:
@@ -40,7 +42,7 @@ def mount_of(path: str, table: str = _TABLE) -> Mount | None:
     except OSError:
         return None
     around = [mount for mount in mounts if os.path.commonpath([mount.point, path]) == mount.point]
-    return max(around, key=lambda mount: len(mount.point), default=None)
+    return max(reversed(around), key=lambda mount: len(mount.point), default=None)  # of two at one point, the last
 
 
 def check_no_bucket(path: str, output: str, what: str, table: str = _TABLE) -> None:

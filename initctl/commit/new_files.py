@@ -82,6 +82,15 @@ class NewDirectory:
             os.makedirs(os.path.dirname(path), exist_ok=True)
         return NewFile(path, target, is_shared=self._is_shared)
 
+    def keep_only(self, names: Container[str]) -> None:
+        """Remove all files but those of these `names`, which are relative to the directory."""
+        with storage_errors(self.target):
+            for parent, files in tree(self.path):
+                for file in files:
+                    path = os.path.join(parent, file)
+                    if os.path.relpath(path, self.path) not in names:
+                        os.unlink(path)
+
     def link_rest(self, source: str, *, without: Container[str] = ()) -> None:
         """Hard-link every file of the directory `source` into this one, unless a file of its name is here.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from initctl.commit.copying import write_all
@@ -91,13 +91,14 @@ class SharedStaging:
                     sync_directory(directory)
 
     @contextmanager
-    def used(self, note: str) -> Iterator[None]:
+    def used(self, note: str) -> Iterator[Callable[[], None]]:
         """The body uses the directory. Raises `ConflictError` if another process is just committing it.
 
-        `note` must be there. File systems without locks go without this.
+        `note` must be there. File systems without locks go without this. Yields a function that raises the error if the
+        directory was removed meanwhile: what was written into it is lost.
         """
-        with self._locked(note, fcntl.LOCK_SH, "is just being put in place"):
-            yield
+        with self._locked(note, fcntl.LOCK_SH, "is just being put in place") as check_same:
+            yield check_same
 
     @contextmanager
     def leaving(self, name: str) -> Iterator[None]:
@@ -112,7 +113,7 @@ class SharedStaging:
             yield
 
     @contextmanager
-    def _locked(self, note: str, kind: int, fault: str, creating: int = 0) -> Iterator[None]:
+    def _locked(self, note: str, kind: int, fault: str, creating: int = 0) -> Iterator[Callable[[], None]]:
         busy = ConflictError(Problem("parts.busy", f"{shown(self.target)}: {fault}", "wait until it has ended"))
         path = os.path.join(self.path, note)
         try:
@@ -125,9 +126,14 @@ class SharedStaging:
                     fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
                 except BlockingIOError:
                     raise busy from None
-            if _inode(path) != os.fstat(descriptor).st_ino:  # it was put in place meanwhile
-                raise busy
-            yield
+            inode = os.fstat(descriptor).st_ino
+
+            def check_same() -> None:
+                if _inode(path) != inode:  # it was put in place, or removed
+                    raise busy
+
+            check_same()
+            yield check_same
         finally:
             os.close(descriptor)
 
@@ -155,8 +161,13 @@ class SharedStaging:
 
     @property
     def is_left_over(self) -> bool:
-        """Whether only what `sweep` removes is here: a commit was killed while it removed the directory."""
-        return os.path.lexists(self._gone) and not os.path.lexists(self.path)
+        """Whether only what `sweep` removes is here: a commit was killed while it removed the directory. The target is
+        there, and is the result unless the note that says so is removed already.
+        """
+        if not os.path.lexists(self._gone) or os.path.lexists(self.path):
+            return False
+        there = _inode(self.target)
+        return there is not None and _noted_in(self._gone) in (there, None)
 
     @property
     def is_in_place(self) -> bool:
@@ -185,8 +196,16 @@ class SharedStaging:
 
     def _noted(self) -> int | None:
         """The inode that a commit has noted."""
-        content = self.note(_COMMITTING)
-        return int(content) if content and content.isdigit() else None
+        return _noted_in(self.path)
+
+
+def _noted_in(directory: str) -> int | None:
+    try:
+        with open(os.path.join(directory, _COMMITTING), "rb") as stream:
+            content = stream.read()
+    except OSError:
+        return None
+    return int(content) if content.isdigit() else None
 
 
 def _inode(path: str) -> int | None:

@@ -63,7 +63,7 @@ class Job(NamedTuple):
         self.staging.make()
         own = Note.of(self.writer.plan, self.draft, parts)
         self._check(own, self.staging.leave_first(_NOTE, own.packed()))
-        with self.staging.used(_NOTE), self.staging.leaving(name_of(number, parts)):
+        with self.staging.used(_NOTE) as check_same, self.staging.leaving(name_of(number, parts)):
             share = self.shares(parts)[number - 1]
             if receipt := self._receipt(number, parts, share):
                 return replace(receipt, was_done=True)
@@ -73,6 +73,7 @@ class Job(NamedTuple):
             ranges = self._written(share)
             seconds = round(time.monotonic() - started, 3)
             receipt = Receipt(self.digest, number, parts, ranges, gethostname(), seconds, self.writer.engines)
+            check_same()
             self.staging.leave(receipt.name, receipt.to_document())
             return receipt
 

@@ -15,13 +15,17 @@ _HERE = "127.0.0.1"
 
 
 class Launch(NamedTuple):
-    """A process is number `rank`, from 0, of `size` that `launcher` started. They meet at `address`:`port`."""
+    """A process is number `rank`, from 0, of `size` that `launcher` started. They meet at `address`:`port`.
+
+    `variable` has the number of processes. A process that has no such variable is alone.
+    """
 
     launcher: str
     rank: int
     size: int
     address: str
     port: int
+    variable: str
 
 
 class _Launcher(NamedTuple):
@@ -66,7 +70,7 @@ def _launch(launcher: _Launcher, size: int, environ: Mapping[str, str]) -> Launc
         fault = f"this is rank {rank} of {size}, but MASTER_ADDR and MASTER_PORT do not say where the ranks meet"
         hint = f"set them to the host of rank 0 and a port that is free there; or unset {launcher.size} to run alone"
         raise ConflictError(Problem("ranks.launcher", fault, hint))
-    return Launch(launcher.name, rank, size, address, port)
+    return Launch(launcher.name, rank, size, address, port, launcher.size)
 
 
 def _address(launcher: _Launcher, size: int, environ: Mapping[str, str]) -> str | None:

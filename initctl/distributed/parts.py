@@ -93,7 +93,7 @@ class Parts:
             StorageError, UncertainError: as for `initctl.apply`.
         """
         with self._job(threads=thread_count(threads), on_event=on_event, is_commit=True) as job:
-            replaced = job.place.has_content
+            replaced = job.place.has_content and not job.staging.is_in_place
             receipts = job.commit()
             made = written(self.delivery, job.writer, job.draft, replaced=replaced)
         engines = {device: name for receipt in receipts for device, name in receipt.engines.items()}

@@ -17,6 +17,7 @@ from initctl.escaping import as_line
 from initctl.grouping import grouped
 
 if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
     from torch.distributed import ProcessGroup
 
     from initctl.coworkers import Coworkers
@@ -26,20 +27,20 @@ _Found = TypeVar("_Found")
 _MEETING = timedelta(minutes=10)
 """Ranks that start later than that do not meet."""
 _WORKING = timedelta(days=7)
-"""The longest that a rank waits for another one to do its share. A rank that dies is noticed at once."""
+"""The longest that a rank waits for another one to do its share. If its process dies, that is noticed at once."""
 
 
 class Failure(NamedTuple):
-    """An error that ended the work of a rank."""
+    """An error that ended the work of a rank. If it is not one of this package, it has no `kind`."""
 
-    kind: type[InitctlError]
+    kind: type[InitctlError] | None
     problems: tuple[Problem, ...]
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
         if isinstance(error, InitctlError):
             return cls(type(error), error.problems)
-        return cls(StorageError, (Problem("ranks.failed", as_line(f"{type(error).__name__}: {error}")),))
+        return cls(None, (Problem("ranks.failed", as_line(f"{type(error).__name__}: {error}")),))
 
 
 class Ranks:
@@ -74,12 +75,12 @@ class Ranks:
         return every
 
     def fail(self, error: Exception) -> None:
-        """Hand `error` over to all ranks. If all failed alike, this returns, and each raises its own error; otherwise
-        all raise the same one, which names the ranks that failed.
+        """Hand `error` over to all ranks. All raise the same one, which names the ranks that failed. But if all failed
+        alike, or if `error` is not one of this package, this returns, and the rank raises its own.
         """
         own = Failure.of(error)
         every = self._exchanged(own)
-        if all(one == own for one in every):
+        if own.kind is None or all(one == own for one in every):
             self.agreed = error
             return
         self.agreed = _error({rank: one for rank, one in enumerate(every) if isinstance(one, Failure)}, self.size)
@@ -97,11 +98,14 @@ class Ranks:
         return every
 
 
-def _error(failures: Mapping[int, Failure], size: int) -> InitctlError:
+def _error(failures: Mapping[int, Failure], size: int) -> Exception:
     """One error that names the ranks of each problem; unless all have it."""
     ranks = grouped((problem, rank) for rank, failure in failures.items() for problem in failure.problems)
-    kind = next(iter(failures.values())).kind
-    return kind(*(_named(problem, who) if len(who) < size else problem for problem, who in ranks.items()))
+    problems = [_named(problem, who) if len(who) < size else problem for problem, who in ranks.items()]
+    kinds = [failure.kind for failure in failures.values()]
+    if None in kinds or kinds[0] is None:
+        return RuntimeError("; ".join(problem.message for problem in problems))
+    return kinds[0](*problems)
 
 
 def _named(problem: Problem, ranks: Sequence[int]) -> Problem:
@@ -128,22 +132,31 @@ def joined(launch: Launch) -> Iterator[Ranks]:
 
     try:
         dist.init_process_group(
-            "gloo",
-            init_method=f"tcp://{launch.address}:{launch.port}" if launch.launcher != TORCHRUN else "env://",
-            rank=launch.rank,
-            world_size=launch.size,
-            timeout=_MEETING,
+            "gloo", store=_store(launch), rank=launch.rank, world_size=launch.size, timeout=_MEETING
         )
     except (RuntimeError, ValueError, OSError) as error:
         place = f"{launch.address}:{launch.port}"
         fault = f"rank {launch.rank} of {launch.size} cannot meet the others at {place}: {_reason(error)}"
-        hint = "check MASTER_ADDR and MASTER_PORT, and that all ranks are started"
+        hint = f"start all ranks, and check MASTER_ADDR and MASTER_PORT; or unset {launch.variable} to run alone"
         raise ConflictError(Problem("ranks.meeting", fault, hint)) from error
     try:
-        with _sharing(Ranks(_own_group())) as ranks:
+        with _sharing() as ranks:
             yield ranks
     finally:
         dist.destroy_process_group()
+
+
+def _store(launch: Launch) -> Store:
+    """Where the ranks of `launch` find each other. torchrun's store serves all commands that its processes run, one
+    after another: each has keys of its own.
+    """
+    from torch._C._distributed_c10d import PrefixStore, TCPStore
+    from torch.distributed.rendezvous import rendezvous
+
+    if launch.launcher != TORCHRUN:
+        return TCPStore(launch.address, launch.port, launch.size, launch.rank == 0, timeout=_MEETING)
+    store, _, _ = next(rendezvous("env://", launch.rank, launch.size, timeout=_MEETING))
+    return PrefixStore(f"initctl-{store.add(f'initctl-runs-{launch.rank}', 1)}", store)
 
 
 @contextmanager
@@ -157,7 +170,7 @@ def group_of_process(*, alone: bool) -> Iterator[Ranks | None]:
         return
     dist = sys.modules.get("torch.distributed")
     if dist and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        with _sharing(Ranks(_own_group())) as ranks:
+        with _sharing() as ranks:
             yield ranks
     elif launch := launched(os.environ):
         fault = f"this is rank {launch.rank} of {launch.size}, and each would write the whole result"
@@ -168,10 +181,15 @@ def group_of_process(*, alone: bool) -> Iterator[Ranks | None]:
 
 
 @contextmanager
-def _sharing(ranks: Ranks) -> Iterator[Ranks]:
-    """Let `ranks` share the work of the body. A failure outside of an exchange is handed over; all leave together."""
+def _sharing() -> Iterator[Ranks]:
+    """Let all ranks share the work of the body, over a group of their own. A failure outside of an exchange is handed
+    over; all leave together.
+    """
     global _current
-    _current = ranks
+    import torch.distributed as dist
+
+    group = _own_group()
+    _current = ranks = Ranks(group)
     try:
         yield ranks
         ranks.all_of(None)
@@ -181,6 +199,23 @@ def _sharing(ranks: Ranks) -> Iterator[Ranks]:
         raise
     finally:
         _current = None
+        dist.destroy_process_group(group)
+
+
+def _own_group() -> ProcessGroup:
+    """A group of all ranks, once all have come. From then on they wait for each other as long as the work takes."""
+    import torch.distributed as dist
+    from torch.distributed.distributed_c10d import _set_pg_timeout
+
+    try:
+        group: ProcessGroup = dist.new_group(backend="gloo", timeout=_MEETING)
+        dist.barrier(group)
+    except (RuntimeError, ValueError) as error:
+        fault = f"rank {dist.get_rank()}: not all ranks have come: {_reason(error)}"
+        hint = "run this on every rank; in Python, alone=True lets one rank work by itself"
+        raise ConflictError(Problem("ranks.meeting", fault, hint)) from error
+    _set_pg_timeout(_WORKING, group)
+    return group
 
 
 def _reason(error: Exception) -> str:
@@ -190,10 +225,3 @@ def _reason(error: Exception) -> str:
 
 def _is_lost(error: Exception) -> bool:
     return isinstance(error, InitctlError) and error.problems[0].code == "ranks.lost"
-
-
-def _own_group() -> ProcessGroup:
-    import torch.distributed as dist
-
-    group: ProcessGroup = dist.new_group(backend="gloo", timeout=_WORKING)
-    return group

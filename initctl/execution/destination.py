@@ -17,7 +17,7 @@ from initctl.errors import ConflictError, InputError, Problem, StorageError, Usa
 from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache
 from initctl.stores.store import is_stored
-from initctl.stores.url import scheme_of
+from initctl.stores.url import scheme_of, without_secrets
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
@@ -120,7 +120,8 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, p
 def check_local(path: str) -> None:
     """Raise `UsageError` if `path` is a URL: stores are only read."""
     if is_stored(scheme_of(path)):
-        raise UsageError(Problem("output.remote", f"{shown(path)}: cannot be written", "write to a local path with -o"))
+        fault = f"{shown(without_secrets(path))}: cannot be written"
+        raise UsageError(Problem("output.remote", fault, "write to a local path with -o"))
 
 
 def check_not_linked(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> None:

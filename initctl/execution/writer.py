@@ -160,6 +160,7 @@ class Writer:
             replace_file(path, place.path, no_clobber=place.no_clobber, on_commit=self.committed)
             return
         made = NewDirectory(path, place.path)
+        made.keep_only(draft.contents)  # a commit that was killed may have linked files that are others by now
         self._complete(made, draft, place)
         replace_directory(path, place.path, check_before_replacing=place.check, on_commit=self.committed)
 

@@ -1,18 +1,20 @@
 """A directory of files that are still in a store.
 
 Its files have the names, sizes and times of the objects, so that all questions about names are the system's to answer;
-they are holes. Nobody can read a hole by mistake: a file is opened for writing only, as a descriptor that fetches.
+they are holes. No reader of this package can take a hole for values: it gets a descriptor for writing only, which
+fetches.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 from atexit import register
 from typing import TYPE_CHECKING
 
-from initctl.errors import InputError, Problem, shown
+from initctl.errors import InputError, Problem, StorageError, shown
 from initctl.escaping import show_as
 from initctl.stores.descriptors import mirror
 from initctl.stores.store import opened_store
@@ -50,6 +52,8 @@ def _listed(store: Store, prefix: str, url: Url, *, is_deep: bool) -> list[Store
     for stored in store.below(prefix, is_deep=is_deep):
         if not stored.name.endswith("/"):
             found.append(stored)
+        if len(found) > _MOST and not is_deep:
+            break  # enough to see what is beside the file
         if len(found) > _MOST:
             fault = f"{shown(url)}: there are more than {_MOST:,} objects below it"
             raise InputError(Problem("store.many", fault, "name a folder with one checkpoint"))
@@ -71,8 +75,13 @@ def _made(store: Store, url: Url, objects: Sequence[Stored], folder: str) -> str
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "xb"):
                 mirror(path, stored, store, os.path.join(directory, "kept", stored.name))
-        except (OSError, ValueError):
+        except (FileExistsError, NotADirectoryError, IsADirectoryError, ValueError):
             raise _odd(url, stored.name) from None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise _odd(url, stored.name) from None
+            fault = f"{shown(directory)}: the names of objects cannot be written there: {error.strerror}"
+            raise StorageError(Problem("storage.failed", fault)) from error
     return home
 
 

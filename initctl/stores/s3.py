@@ -60,7 +60,7 @@ class S3:
         """If the connection breaks, the rest is asked for again."""
         reached, url = 0, self.url(stored.name)
         for _ in range(_RETRIES):
-            with refusing(url):
+            with refusing(url, gone=_changed(url)):
                 reached += self._read(stored, room[reached:], offset + reached)
             if reached == len(room):
                 return
@@ -71,6 +71,10 @@ class S3:
         asked = f"bytes={offset}-{offset + len(room) - 1}"
         answer = self.client.get_object(Bucket=self.bucket, Key=stored.name, Range=asked, IfMatch=stored.version)
         reached = 0
+        if not str(answer.get("ContentRange", "")).startswith(f"bytes {offset}-"):
+            answer["Body"].close()
+            fault = f"{shown(self.url(stored.name))}: the store does not answer requests for ranges"
+            raise StorageError(Problem("store.ranges", fault))
         with closing(answer["Body"]) as body:
             try:
                 while reached < len(room) and (length := body.readinto(room[reached:])):
@@ -85,11 +89,16 @@ class S3:
 
 
 @contextmanager
-def refusing(url: str) -> Iterator[None]:
-    """Turn errors of boto3 into those of this package. Their own texts are not shown: they may contain addresses."""
+def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
+    """Turn errors of boto3 into those of this package. Their own texts are not shown: they may contain addresses.
+
+    If `gone` is given, it is raised if the object is not there.
+    """
     try:
         yield
     except ClientError as error:
+        if gone and status_of(error) in GONE:
+            raise gone from None
         raise _refusal(url, error) from None
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound):
         fault = f"{shown(url)}: no credentials are configured"
@@ -99,10 +108,14 @@ def refusing(url: str) -> Iterator[None]:
         raise StorageError(Problem("store.unreachable", fault, HINT)) from None
 
 
+def _changed(url: str) -> ConflictError:
+    return ConflictError(Problem("input.changed", f"{shown(url)}: changed while it was read", "run again"))
+
+
 def _refusal(url: str, error: ClientError) -> InitctlError:
     status, code = status_of(error), code_of(error)
     if status in CHANGED:
-        return ConflictError(Problem("input.changed", f"{shown(url)}: changed while it was read", "run again"))
+        return _changed(url)
     if status in GONE:
         return InputError(Problem("file.missing", f"{shown(url)}: there is no such object or bucket"))
     if status in DENIED:

@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 from initctl.errors import Problem, UsageError, shown
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.*)", re.DOTALL)
+_SECRETS = re.compile(r"(?P<scheme>\w[\w+.-]*://)(?:[^@]*@)?(?P<rest>[^?#]*).*", re.DOTALL)
+"""Keys may have a slash, so everything before an @ may be one."""
 _FILE = "file"
 _HERE = ("", "localhost")
 """Hosts of files on this machine."""
@@ -29,12 +31,19 @@ class Url(NamedTuple):
         """The parts of the URL `text`. Raises `UsageError`, which does not repeat what may be a secret."""
         scheme, rest = _scheme_and_rest(text)
         bucket, _, key = rest.partition("/")
-        if "@" in bucket or "?" in rest or "#" in rest:
+        before, at, _ = rest.partition("@")
+        if "@" in bucket or (at and ":" in before) or "?" in rest or "#" in rest:
             fault = f"a URL of {scheme}:// must not contain credentials, ? or #"
             raise UsageError(Problem("usage.url", fault, f"write only {scheme}://BUCKET/KEY"))
         if not bucket:
             raise UsageError(Problem("usage.url", f"{shown(text)}: names no bucket", f"write {scheme}://BUCKET/KEY"))
         return cls(scheme, bucket, key.strip("/"))
+
+
+def without_secrets(text: str) -> str:
+    """`text`, if it is a URL, without what may be a name, a password, a query or a signature, for a message."""
+    found = _SECRETS.fullmatch(text)
+    return found["scheme"] + found["rest"] if found else text
 
 
 def scheme_of(text: str) -> str | None:

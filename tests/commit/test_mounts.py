@@ -21,6 +21,9 @@ TABLE = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 35 22 0:45 / /mnt/nfs rw shared:9 master:3 - nfs4 server:/export rw
 36 30 0:46 / /mnt/s3/tmpfs rw - tmpfs tmpfs rw
 37 22 0:47 / /mnt/ntfs rw - fuseblk /dev/sdb1 rw
+38 22 0:48 / /mnt/auto rw - autofs systemd-1 rw
+39 22 0:49 / /mnt/auto rw - fuse.s3fs s3fs rw
+40 22 0:50 / /mnt/copies rw - fuse.sshfs host:/rclone rw
 """
 
 
@@ -41,6 +44,8 @@ def table(tmp_path: Path) -> str:
         ("/mnt/sshfs/x", None),
         ("/mnt/nfs/x", None),
         ("/mnt/ntfs/x", None),
+        ("/mnt/auto/x", "s3fs"),
+        ("/mnt/copies/x", None),
         ("/mnt/s3/tmpfs/x", None),
         ("/mnt/s3-copy", None),
         ("/home", None),

@@ -190,8 +190,17 @@ def test_a_damaged_note_of_a_commit_is_none(staging: SharedStaging, content: byt
 
 def test_what_is_left_of_a_removal_is_swept(staging: SharedStaging, target: Path):
     gone = target.parent / ".name.gone"
+    write(staging)
+    staging.begin_commit()
     os.rename(staging.path, gone)
+    assert (staging.is_left_over, staging.is_in_place) == (False, False)  # the target was removed meanwhile
+    os.rename(gone / "result", target)
     assert (staging.is_left_over, staging.is_in_place) == (True, True)
+    target.rename(target.with_name("moved"))
+    target.touch()
+    assert not staging.is_left_over  # it is another one by now
+    (gone / "committing").unlink()
+    assert staging.is_left_over
     staging.sweep()
     assert not gone.exists()
     assert not staging.is_left_over

@@ -116,3 +116,22 @@ def test_ranks_that_cannot_meet_write_nothing(folder: Path):
     assert (done.returncode, done.stdout) == (6, "")
     assert "MASTER_ADDR and MASTER_PORT do not say where the ranks meet" in done.stderr
     assert sorted(os.listdir(folder)) == ["net.safetensors"]
+
+
+def test_commands_that_one_torchrun_starts_one_after_another_meet_each_time(folder: Path):
+    script = (
+        "initctl apply net.safetensors -o out.safetensors -r '*=ones' -q && initctl verify out.safetensors -r '*=ones'"
+    )
+    run = ["torchrun", "--standalone", "--nproc-per-node", "2", "--no-python", "bash", "-c", script]
+    done = subprocess.run(run, cwd=folder, env=environment(), capture_output=True, text=True, check=True, timeout=100)
+    assert done.stdout.count("holds what the rules give") == 1
+
+
+def test_a_command_that_ranks_cannot_share_is_refused_by_all(folder: Path):
+    arguments = ["new", "--like", "net.safetensors", "-o", "new.safetensors", "-r", "*=ones"]
+    found = ended(started(2, arguments, folder))
+    assert [rank.status for rank in found] == [6, 6]
+    assert (
+        "this is rank 1 of 2, and each would write the whole checkpoint; run it once; unset WORLD_SIZE" in found[1].err
+    )
+    assert sorted(os.listdir(folder)) == ["net.safetensors"]

@@ -269,6 +269,27 @@ def test_a_staged_file_that_was_removed_or_cut_off_is_refused_by_the_commit_and_
     assert re.search(fault, refused(parts.commit, code="parts.stale"))
 
 
+def test_a_part_whose_directory_was_removed_meanwhile_leaves_no_receipt_in_a_new_one(
+    net: Path, parts: initctl.Parts, monkeypatch: pytest.MonkeyPatch
+):
+    written = Job._written
+
+    def removed_meanwhile(job: Job, share: Any) -> Any:
+        found = written(job, share)
+        monkeypatch.setattr(Job, "_written", written)
+        shutil.rmtree(staging(net))
+        made(net).write(2, 2)
+        return found
+
+    monkeypatch.setattr(Job, "_written", removed_meanwhile)
+    with pytest.raises(ConflictError, match="is just being put in place"):
+        parts.write(1, 2)
+    assert made(net).status().missing == (1,)
+    made(net).write(1, 2)
+    made(net).commit()
+    assert initctl.verify(net, net.with_name("out.safetensors"), rules=RULES)
+
+
 def test_a_shard_that_was_removed_is_refused(tmp_path: Path):
     source = sharded(tmp_path / "model")
     parts = initctl.parts(source, tmp_path / "out", rules=["*.bias=ones"])

@@ -48,7 +48,7 @@ def test_a_process_is_alone_unless_several_were_started(environ: dict[str, str])
 
 
 def test_torchrun_says_where_the_ranks_meet():
-    assert launched(TORCHRUN) == ("torchrun", 3, 4, "node1", 29400)
+    assert launched(TORCHRUN) == ("torchrun", 3, 4, "node1", 29400, "WORLD_SIZE")
 
 
 def test_torchrun_inside_of_a_task_of_slurm_counts():
@@ -72,7 +72,7 @@ def test_ranks_of_mpirun_on_one_machine_need_no_address():
 def test_an_address_that_is_set_counts_for_every_launcher():
     there = {"MASTER_ADDR": "node5", "MASTER_PORT": "4000"}
     for environ in (SLURM, OPEN_MPI, MPICH):
-        assert launched({**environ, **there})[3:] == ("node5", 4000)
+        assert launched({**environ, **there})[3:5] == ("node5", 4000)
 
 
 @pytest.mark.parametrize(

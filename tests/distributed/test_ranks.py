@@ -238,3 +238,64 @@ def test_ranks_find_what_one_process_finds(ranks: Ranks, checkpoints: Path):
     }
     for size in (2, 3):
         assert ranks.run(size, looked_at, str(checkpoints)) == [alone] * size
+
+
+def several(source: str, output: str) -> tuple[int, int]:
+    """A job: apply several times. Returns the numbers of threads and of open files, after the first and at the end."""
+    for _ in range(2):
+        apply(source, output, {})
+    before = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        apply(source, output, {})
+    after = len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
+    return after[0] - before[0], after[1] - before[1]
+
+
+def test_no_group_is_left_after_an_apply(ranks: Ranks, checkpoints: Path):
+    source, output = str(checkpoints / "net.safetensors"), str(checkpoints / "out.safetensors")
+    for threads, files in ranks.run(2, several, source, output):
+        assert threads <= 1
+        assert files <= 2
+
+
+def buggy(source: str, output: str) -> str:
+    """A job: the caller's function fails on rank 1. Returns the error."""
+
+    def fail(_: object) -> None:
+        if torch.distributed.get_rank() == 1:
+            raise LookupError("of the caller")
+
+    with pytest.raises((LookupError, RuntimeError)) as caught:
+        apply(source, output, {"on_event": fail})
+    return f"{type(caught.value).__name__}: {caught.value}"
+
+
+def test_an_error_of_the_callers_own_is_raised_there_and_named_elsewhere(ranks: Ranks, checkpoints: Path):
+    found = ranks.run(2, buggy, str(checkpoints / "net.safetensors"), str(checkpoints / "out.safetensors"))
+    assert found == ["RuntimeError: rank 1: LookupError: of the caller", "LookupError: of the caller"]
+
+
+def test_files_that_change_between_two_tries_in_place_stay_changed(ranks: Ranks, checkpoints: Path):
+    folder = checkpoints / "sharded"
+    (folder / "notes.txt").write_text("old")
+    ranks.run(2, interrupted, str(folder))
+    assert list(checkpoints.glob(".initctl-*.result/notes.txt"))
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").write_text("new")
+    (folder / "notes.txt").unlink()
+    ranks.run(2, apply, str(folder), None, {"in_place": True})
+    assert (folder / "tokenizer.json").read_text() == "new"
+    assert not (folder / "notes.txt").exists()
+    assert list(checkpoints.glob(".initctl-*")) == []
+
+
+def interrupted(folder: str) -> None:
+    """A job: the last step of a commit in place does not come."""
+    from initctl.execution import writer
+
+    def refuse(*_: object, **__: object) -> None:
+        raise initctl.StorageError(initctl.Problem("test", "refused"))
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(initctl.StorageError, match="refused"):
+        patch.setattr(writer, "replace_directory", refuse)
+        apply(folder, None, {"in_place": True})

@@ -16,7 +16,13 @@ def test_a_url_names_a_bucket_and_a_key():
 
 
 @pytest.mark.parametrize(
-    "text", ["s3://canary:secret@bucket/key", "s3://bucket/key?X-Amz-Signature=canary", "s3://bucket/key#canary"]
+    "text",
+    [
+        "s3://canary:secret@bucket/key",
+        "s3://id:can/ary@bucket/canary",
+        "s3://bucket/key?X-Amz-Signature=canary",
+        "s3://bucket/key#canary",
+    ],
 )
 def test_a_url_with_credentials_is_refused_and_not_repeated(text):
     with pytest.raises(UsageError, match="must not contain credentials") as refused:

@@ -7,6 +7,7 @@ import re
 
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
+from initctl.stores.url import without_secrets
 
 _ONLY = "initctl reads only local checkpoints and s3:// URLs"
 _HUB = re.compile(
@@ -18,7 +19,6 @@ _HUB = re.compile(
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 """`org/name`, as in huggingface_hub/utils/_validators.py."""
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://.+")
-_SECRETS = re.compile(r"(?<=://)[^/@]*@|[?#].*", re.DOTALL)
 _ENDINGS = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS, ".json", ".toml", ".pt2")
 """A name with one of these endings is a file's, not a model's."""
 _COPY = {
@@ -35,13 +35,14 @@ def refuse_missing(path: str, wanted: str | None = None) -> None:
 
     The hint says how to download it, or just the file of it that is `wanted`.
     """
+    path = without_secrets(path)
     if found := _HUB.fullmatch(path):
         message = f"{shown(path)}: is on the Hugging Face Hub, but {_ONLY}"
         names = " ".join(map(shown, filter(None, (found["name"], found["file"] or wanted))))
         raise InputError(Problem("file.remote", message, f"download it first: hf download {names}"))
     if found := _URL.fullmatch(path):
         copy = _COPY.get(found["scheme"].lower())
-        message = f"{shown(_without_secrets(path))}: is a URL, but {_ONLY}"
+        message = f"{shown(path)}: is a URL, but {_ONLY}"
         raise InputError(Problem("file.remote", message, f"download it first{f': {copy}' if copy else ''}"))
     if _HUB_NAME.fullmatch(path) and not path.endswith(_ENDINGS) and not os.path.isdir(os.path.dirname(path)):
         message = f"{shown(path)}: no such file or directory; {_ONLY}"
@@ -49,8 +50,3 @@ def refuse_missing(path: str, wanted: str | None = None) -> None:
             f"if it is a model on the Hugging Face Hub, run hf download {' '.join(filter(None, (path, wanted)))} first"
         )
         raise InputError(Problem("file.missing", message, hint))
-
-
-def _without_secrets(url: str) -> str:
-    """`url` without a user's name and password, and without a query, which may be a signature."""
-    return _SECRETS.sub("", url)
