@@ -296,6 +296,7 @@ def interrupted(folder: str) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise initctl.StorageError(initctl.Problem("test", "refused"))
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(initctl.StorageError, match="refused"):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "replace_directory", refuse)
-        apply(folder, None, {"in_place": True})
+        with pytest.raises(initctl.StorageError, match="refused"):
+            apply(folder, None, {"in_place": True})
