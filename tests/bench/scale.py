@@ -101,7 +101,7 @@ def measured(folder: Path) -> Pieces:
         computed=_median(_computed) / (2 * _NUMBERS / GIGABYTE),
         written=_median(partial(_written, folder / "raw")),
         exchange=_exchange(folder),
-        file=_completed(folder) / _FILES,
+        file=max(_completed(folder), 0.0) / _FILES,
         memory=_peak_of_rank(folder, one),
         tensor_memory=(most - least) / _TENSORS,
     )
