@@ -94,7 +94,7 @@ class Untouched:
         found = coworkers.all_of(dict(self._pieces))
         self._pieces.clear()
         for file, pieces in chain.from_iterable(each.items() for each in found):
-            self._pieces[file] += [piece for piece in pieces if piece not in self._pieces[file]]
+            self._pieces[file] += pieces
 
     @property
     def suspects(self) -> list[TensorSpec]:

@@ -68,7 +68,9 @@ class PartOptions:
             fault = f"--part: {shown(part)} is not the number of a part and the number of parts"
             raise UsageError(Problem("usage.part", fault, "give both, as in --part 1/8"))
         if not 1 <= number <= parts:
-            raise UsageError(Problem("usage.part", f"there is no part {shown(part)}", "parts count from 1 to N"))
+            raise UsageError(
+                Problem("usage.part", f"part {shown(part)} does not exist", "parts are numbered from 1 to N")
+            )
         return number, parts
 
     def check(self, output: str | None, others: Mapping[str, object]) -> None:

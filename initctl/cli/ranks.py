@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from initctl.distributed.ranks import Ranks
 
 _SHARED = ("apply", "verify", "stats", "diff", "doctor")
+_ONCE = ("new",)
+"""Commands that write, but cannot be shared."""
 _ALONE = {"--part", "--parts", "--commit", "--status", "--help", "-h"}
 """Options of a process that does only what it is asked for, whoever started it."""
 
@@ -24,14 +26,16 @@ _ALONE = {"--part", "--parts", "--commit", "--status", "--help", "-h"}
 def sharing(arguments: Sequence[str]) -> Iterator[None]:
     """If a launcher started several processes, and the command that `arguments` call can be shared, they share it in
     the body. Errors that all ranks raise are reported by the first rank; others, by the rank that has them.
+
+    Raises `ConflictError` if the command writes, but cannot be shared.
     """
-    if arguments[:1] == ["new"] and (launch := launched(os.environ)) and not _ALONE.intersection(arguments):
-        fault = f"this is rank {launch.rank} of {launch.size}, and each would write the whole checkpoint"
-        raise ConflictError(Problem("ranks.group", fault, f"run it once; unset {launch.variable} if it is alone"))
-    launch = launched(os.environ) if _can_be_shared(arguments) else None
+    launch = launched(os.environ) if _concerns_ranks(arguments) else None
     if launch is None:
         yield
         return
+    if arguments[0] not in _SHARED:
+        fault = f"this is rank {launch.rank} of {launch.size}, and each would write the whole checkpoint"
+        raise ConflictError(Problem("ranks.group", fault, f"run it once; unset {launch.variable} if it is alone"))
     from initctl.distributed.ranks import joined
 
     ranks: Ranks | None = None
@@ -49,6 +53,7 @@ def sharing(arguments: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def _can_be_shared(arguments: Sequence[str]) -> bool:
+def _concerns_ranks(arguments: Sequence[str]) -> bool:
+    """Whether it matters to the command that other ranks run it too."""
     given = {argument.partition("=")[0] for argument in arguments}
-    return bool(arguments) and arguments[0] in _SHARED and not given & _ALONE
+    return bool(arguments) and arguments[0] in (*_SHARED, *_ONCE) and not given & _ALONE

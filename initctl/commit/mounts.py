@@ -17,7 +17,7 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """A mounted file system: where it is, its type, and its source."""
+    """A mounted file system: its path, its type, and its source."""
 
     point: str
     kind: str

@@ -37,14 +37,14 @@ def execute_together(
     with opened_writer(delivery, threads=threads, on_event=on_event) as writer:
         made = drafted(writer, delivery)
         job = made and Job.of(writer, *made)
-        note = job and Note.of(delivery.plan, job.draft, ranks.size)
+        note = job and Note.of(delivery.plan, job.draft, ranks.count)
         if problems := list(_differences(ranks.all_of((job and job.digest, note)))):
             raise ConflictError(*problems)
         if job is None:
             return written(delivery, writer)
         replaced = delivery.output is not None and job.place.has_content
         _first(ranks, job.settle)
-        receipts = ranks.all_of(job.write(ranks.rank + 1, ranks.size))
+        receipts = ranks.all_of(job.write(ranks.rank + 1, ranks.count))
         _first(ranks, job.commit)
         engines = {device: name for receipt in receipts for device, name in receipt.engines.items()}
         return written(delivery, writer, job.draft, replaced=replaced)._replace(engines=engines)

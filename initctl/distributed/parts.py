@@ -67,7 +67,7 @@ class Parts:
             threads, on_event: as for `initctl.apply`.
 
         Raises:
-            UsageError: there is no such part.
+            UsageError: a part of this number does not exist.
             ConflictError: another number of parts was begun, or a file of the checkpoint changed since then.
             InputError, FitError, StorageError: as for `initctl.apply`.
         """
@@ -121,4 +121,4 @@ def _check(part: int, parts: int) -> None:
     if parts > MOST:
         raise UsageError(Problem("usage.parts", f"{shown(parts)} parts are too many", f"use {MOST:,} at most"))
     if part > parts:
-        raise UsageError(Problem("usage.part", f"there is no part {part} of {parts}"))
+        raise UsageError(Problem("usage.part", f"part {part} of {parts} does not exist"))

@@ -44,23 +44,18 @@ class Failure(NamedTuple):
 
 
 class Ranks:
-    """A process is number `rank`, from 0, of `size`. Its `group` is for nothing else."""
+    """A process is number `rank`, from 0, of `count`. Its `group` is for nothing else."""
 
     def __init__(self, group: ProcessGroup) -> None:
         self._group = group
-        self.rank, self.size = group.rank(), group.size()
+        self.rank, self.count = group.rank(), group.size()
         self.agreed: Exception | None = None
         """The error that all ranks raise, once one has failed."""
-        self._loads = Loads(self.size)
-
-    @property
-    def count(self) -> int:
-        """As for all `Coworkers`."""
-        return self.size
+        self._loads = Loads(self.count)
 
     def own(self, sizes: Sequence[int]) -> list[int]:
         """As for all `Coworkers`."""
-        return handed_out(sizes, self.size)[self.rank]
+        return handed_out(sizes, self.count)[self.rank]
 
     def takes(self, size: int) -> bool:
         """As for all `Coworkers`."""
@@ -70,7 +65,7 @@ class Ranks:
         """What each rank `found`, by rank. Raises the same error on all ranks if one has failed, or has left."""
         every: list[Any] = self._exchanged(found)
         if failures := {rank: one for rank, one in enumerate(every) if isinstance(one, Failure)}:
-            self.agreed = _error(failures, self.size)
+            self.agreed = _error(failures, self.count)
             raise self.agreed
         return every
 
@@ -83,13 +78,13 @@ class Ranks:
         if own.kind is None or all(one == own for one in every):
             self.agreed = error
             return
-        self.agreed = _error({rank: one for rank, one in enumerate(every) if isinstance(one, Failure)}, self.size)
+        self.agreed = _error({rank: one for rank, one in enumerate(every) if isinstance(one, Failure)}, self.count)
         raise self.agreed from error
 
     def _exchanged(self, own: object) -> list[Any]:
         import torch.distributed as dist
 
-        every: list[Any] = [None] * self.size
+        every: list[Any] = [None] * self.count
         try:
             dist.all_gather_object(every, own, self._group)
         except RuntimeError as error:

@@ -41,7 +41,7 @@ def mirrored(url: Url) -> str:
     prefix = f"{folder}/" if folder else ""
     objects = _listed(store, prefix, url, is_deep=found is None)
     if found is None and not objects:
-        raise InputError(Problem("file.missing", f"{shown(url)}: there is no such object, and none below it"))
+        raise InputError(Problem("file.missing", f"{shown(url)}: no object has this name, and none is below it"))
     home = _made(store, url, objects, folder)
     return os.path.join(home, os.path.basename(url.key)) if found else home
 

@@ -20,8 +20,8 @@ _CONNECTIONS = 32
 _RETRIES = 5
 """Repetitions of a request that is throttled or fails on its way."""
 _CONFIGURATION = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": _RETRIES})
-HINT = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another server"
-GONE, DENIED, CHANGED, BUSY = {404}, {401, 403}, {412}, {429, 503}
+_HINT = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another server"
+GONE, _DENIED, CHANGED, _BUSY = {404}, {401, 403}, {412}, {429, 503}
 """Statuses of HTTP."""
 
 
@@ -102,10 +102,10 @@ def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
         raise _refusal(url, error) from None
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound):
         fault = f"{shown(url)}: no credentials are configured"
-        raise StorageError(Problem("store.credentials", fault, HINT)) from None
+        raise StorageError(Problem("store.credentials", fault, _HINT)) from None
     except (BotoCoreError, ValueError) as error:
         fault = f"{shown(url)}: the store cannot be reached: {type(error).__name__}"
-        raise StorageError(Problem("store.unreachable", fault, HINT)) from None
+        raise StorageError(Problem("store.unreachable", fault, _HINT)) from None
 
 
 def _changed(url: str) -> ConflictError:
@@ -113,16 +113,22 @@ def _changed(url: str) -> ConflictError:
 
 
 def _refusal(url: str, error: ClientError) -> InitctlError:
-    status, code = status_of(error), code_of(error)
+    status = status_of(error)
     if status in CHANGED:
         return _changed(url)
     if status in GONE:
-        return InputError(Problem("file.missing", f"{shown(url)}: there is no such object or bucket"))
-    if status in DENIED:
-        return InputError(Problem("store.denied", f"{shown(url)}: access is denied", HINT))
-    if status in BUSY:
+        return InputError(Problem("file.missing", f"{shown(url)}: the object or the bucket does not exist"))
+    return failure(url, error, InputError)
+
+
+def failure(url: str, error: ClientError, denied: type[InitctlError]) -> InitctlError:
+    """The error for a request that the store denied, or that failed, whatever it asked for."""
+    status = status_of(error)
+    if status in _DENIED:
+        return denied(Problem("store.denied", f"{shown(url)}: access is denied", _HINT))
+    if status in _BUSY:
         return StorageError(Problem("store.busy", f"{shown(url)}: the store is too busy", "run again later"))
-    return StorageError(Problem("store.failed", f"{shown(url)}: the store failed: {shown(code)}"))
+    return StorageError(Problem("store.failed", f"{shown(url)}: the store failed: {shown(code_of(error))}"))
 
 
 def code_of(error: ClientError) -> str:

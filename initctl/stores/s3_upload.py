@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from botocore.exceptions import ClientError
 
 from initctl.errors import ConflictError, InitctlError, Problem, StorageError, UncertainError, shown
-from initctl.stores.s3 import BUSY, CHANGED, DENIED, GONE, HINT, code_of, refusing, status_of
+from initctl.stores.s3 import CHANGED, GONE, code_of, failure, refusing, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -170,9 +170,5 @@ def _refusal(url: str, error: ClientError) -> InitctlError:
         fault = f"{shown(url)}: another program {_CONFLICTS.get(code, 'changed it')}"
         return ConflictError(Problem("output.changed", fault, "run again"))
     if status in GONE:
-        return StorageError(Problem("store.missing", f"{shown(url)}: there is no such bucket"))
-    if status in DENIED:
-        return StorageError(Problem("store.denied", f"{shown(url)}: access is denied", HINT))
-    if status in BUSY:
-        return StorageError(Problem("store.busy", f"{shown(url)}: the store is too busy", "run again later"))
-    return StorageError(Problem("store.failed", f"{shown(url)}: the store failed: {shown(code)}"))
+        return StorageError(Problem("store.missing", f"{shown(url)}: the bucket does not exist"))
+    return failure(url, error, StorageError)

@@ -89,9 +89,9 @@ def test_a_commit_writes_reports_and_shows_differences_as_apply_does(net, call, 
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        ("0/4", "there is no part 0/4; parts count from 1 to N"),
-        ("5/4", "there is no part 5/4; parts count from 1 to N"),
-        ("1/0", "there is no part 1/0; parts count from 1 to N"),
+        ("0/4", "part 0/4 does not exist; parts are numbered from 1 to N"),
+        ("5/4", "part 5/4 does not exist; parts are numbered from 1 to N"),
+        ("1/0", "part 1/0 does not exist; parts are numbered from 1 to N"),
         ("x", "--part: x is not the number of a part and the number of parts; give both, as in --part 1/8"),
         ("", "--part: '' is not the number of a part and the number of parts; give both, as in --part 1/8"),
         ("1/", "--part: 1/ is not the number of a part and the number of parts; give both, as in --part 1/8"),

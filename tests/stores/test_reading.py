@@ -203,7 +203,7 @@ def test_a_refusal_names_the_url_and_no_secret(file, put, server, status, code, 
 
 
 def test_a_url_with_nothing_there_is_missing(server):
-    with pytest.raises(InputError, match="no such object, and none below it") as refused:
+    with pytest.raises(InputError, match="no object has this name, and none is below it") as refused:
         initctl.inspect(f"s3://{BUCKET}/none")
     assert refused.value.problems[0].code == "file.missing"
 
