@@ -46,7 +46,7 @@ def shown(text: object) -> Shown:
     """
     if isinstance(text, Shown):
         return text
-    written = _renamed(str(text))[: SHOWN_LENGTH + 1]
+    written = as_named(str(text))[: SHOWN_LENGTH + 1]
     safe = written if _is_harmless(written) and "\\" not in written else "".join(forms(written))
     safe = safe if len(safe) <= SHOWN_LENGTH else safe[:SHOWN_LENGTH] + "…"
     return Shown(f"'{safe}'" if _needs_quotes(safe) else safe)
@@ -65,7 +65,8 @@ def escape(text: str) -> str:
     return text if _is_harmless(text) else "".join(_escaped(text))
 
 
-def _renamed(text: str) -> str:
+def as_named(text: str) -> str:
+    """`text` with the name of a path that `show_as` gave."""
     beginning = next((known for known in _aliases if text.startswith(known)), "")
     return _aliases[beginning] + text[len(beginning) :] if beginning else text
 

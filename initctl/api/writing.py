@@ -78,9 +78,10 @@ def apply(
     """
     from initctl.distributed.ranks import group_of_process
     from initctl.output_options import OutputOptions
+    from initctl.stores.mirror import local_place
 
     with group_of_process(alone=alone) as ranks:
-        path = None if output is None else path_of("output", output)
+        path = None if output is None else local_place(path_of("output", output))
         options = OutputOptions(
             path=path, in_place=in_place, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale
         )
@@ -130,8 +131,9 @@ def parts(
     """
     from initctl.distributed.parts import Parts
     from initctl.output_options import OutputOptions
+    from initctl.stores.mirror import local_place
 
-    path = path_of("output", output)
+    path = local_place(path_of("output", output))
     options = OutputOptions(path=path, in_place=False, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale)
     made, choice = _to_write(plan, asked, options)
     delivery = options.delivery(made, choice)
@@ -191,6 +193,7 @@ def new(
     """
     from initctl.creating import Target, create, source_of
     from initctl.request import AskedOfNew
+    from initctl.stores.mirror import local_place
 
     for name in asked.keys() - AskedOfNew.__annotations__.keys():
         raise unknown(name, AskedOfNew.__annotations__)
@@ -203,7 +206,7 @@ def new(
         root=root,
         dtype=None if dtype is None else str(dtype).removeprefix("torch."),
     )
-    target = Target(path=path_of("output", output), max_shard_size=max_shard_size, overwrite=overwrite)
+    target = Target(path=local_place(path_of("output", output)), max_shard_size=max_shard_size, overwrite=overwrite)
 
     def event(found: Plan | Event) -> None:
         if not isinstance(found, Event):

@@ -10,7 +10,7 @@ copying.py        bytes from file to file, copied by the kernel if possible
 places.py         where output can go
 mounts.py         buckets that are mounted as file systems
 exchange.py       two paths swapped in one step
-in_memory.py      files in memory, which are uploaded in parts
+nameless.py       files without a name, which are uploaded in parts
 undisturbed.py    steps that a signal must not interrupt
 tree.py           everything below a directory
 failure.py        errors of the operating system as errors of this package

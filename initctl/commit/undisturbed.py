@@ -12,18 +12,25 @@ _ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold back signals that ask the process to end until the body is done. If it succeeds, they are dropped.
+    """Hold back signals that ask the process to end until the body is done. If it succeeds, they are dropped."""
+    with delayed() as waiting:
+        yield
+        waiting.clear()
+
+
+@contextmanager
+def delayed() -> Iterator[list[int]]:
+    """Hold back signals that ask the process to end until the body is done. Yields those that came.
 
     Python handles signals in its main thread only, so other threads need no protection.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     waiting: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield waiting
+        return
     handlers = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in _ENDING}
     try:
-        yield
-        waiting.clear()
+        yield waiting
     finally:
         for number, handler in handlers.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

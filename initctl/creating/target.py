@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from initctl.creating.created import Created
 from initctl.errors import Problem, UsageError, shown
+from initctl.escaping import as_named
 from initctl.execution import Conversion, Delivery, execute, would_replace
 from initctl.execution.output_format import FOREIGN, TEXTS, WRITABLE, ending, names_directory
 from initctl.formats.writing.safetensors import SAFETENSORS
@@ -68,7 +69,7 @@ class Target:
         """What `write` would write. Raises what it raises about the output before it writes."""
         names = self._names(plan, conversion)
         replaced = would_replace(self._delivery(plan, conversion), self.path, names)
-        return Created(plan, self.path, names, replaced=replaced, dry_run=True)
+        return Created(plan, as_named(self.path), names, replaced=replaced, dry_run=True)
 
     def _delivery(self, plan: Plan, conversion: Conversion | None) -> Delivery:
         return Delivery(plan, self.path, conversion, self.overwrite, plan.checkpoint.stale)

@@ -18,7 +18,8 @@ from initctl.display.tables import count
 from initctl.distributed.note import Note
 from initctl.distributed.receipt import Receipt, WrittenRange, name_of
 from initctl.distributed.split import Share, split
-from initctl.errors import ConflictError, Problem, listed, shown
+from initctl.errors import ConflictError, Problem, UsageError, listed, shown
+from initctl.stores.mirror import place_of
 
 if TYPE_CHECKING:
     from initctl.execution.content import Draft
@@ -45,6 +46,9 @@ class Job(NamedTuple):
     @classmethod
     def of(cls, writer: Writer, draft: Draft, place: Destination) -> Job:
         check_no_bucket(place.path, place.path, "several processes cannot write one file")
+        if place_of(place.path):
+            fault = f"{shown(place.path)}: is in a store, where several processes cannot write one result"
+            raise UsageError(Problem("parts.store", fault, "use one process, or write to a path that all share"))
         digest = _digest(writer.plan, draft, place)
         return cls(writer, draft, place, digest, SharedStaging(place.path, f"initctl-{digest}"))
 

@@ -16,8 +16,7 @@ from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache
-from initctl.stores.store import is_stored
-from initctl.stores.url import scheme_of, without_secrets
+from initctl.stores.mirror import place_of
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
@@ -63,7 +62,6 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     `StorageError` if its directory is missing, and `ConflictError` if it must not be replaced: a file that is not a
     checkpoint unless `overwrite` is true, and any file or directory if `overwrite` is false.
     """
-    check_local(output)
     path = os.path.realpath(output)
     if is_open_stream(output):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name a regular file"))
@@ -82,6 +80,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     _check_kind(path, output, is_directory=is_directory)
     if is_directory:
         check_not_here(path)
+        _check_new(path, output)
     else:
         check_not_cached(path)
         if not overwrite:
@@ -107,7 +106,6 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, p
     if checkpoint.is_distributed:
         message = f"{shown(checkpoint.path)}: a distributed checkpoint cannot be replaced in place"
         raise UsageError(Problem("output.distributed", message, "write to a new directory with -o"))
-    check_local(checkpoint.path)
     for file in files:
         path = real_path(checkpoint, file)
         check_not_cached(path)
@@ -115,13 +113,6 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, p
             others = "whose content would change too" if patch else "which would keep the old content"
             message = f"{shown(path)}: has other hard links, {others}"
             raise ConflictError(Problem("output.hard_links", message, _ELSEWHERE))
-
-
-def check_local(path: str) -> None:
-    """Raise `UsageError` if `path` is a URL: stores are only read."""
-    if is_stored(scheme_of(path)):
-        fault = f"{shown(without_secrets(path))}: cannot be written"
-        raise UsageError(Problem("output.remote", fault, "write to a local path with -o"))
 
 
 def check_not_linked(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) -> None:
@@ -167,6 +158,13 @@ def _check_kind(path: str, output: str, *, is_directory: bool) -> None:
         raise UsageError(Problem("output.kind", message, "name a directory"))
     if not is_directory and not stat.S_ISREG(mode):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file"))
+
+
+def _check_new(path: str, output: str) -> None:
+    """Raise `ConflictError` if `path` is in a store, and objects are below it."""
+    if place_of(path) and os.listdir(path):
+        fault = f"{shown(output)}: contains objects, and a store cannot replace them in one step"
+        raise ConflictError(Problem("output.exists", fault, "write to a prefix with nothing below it"))
 
 
 def check_replaced(path: str, output: str, names: Iterable[str]) -> None:

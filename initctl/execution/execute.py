@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit.failure import storage_errors
+from initctl.escaping import as_named
 from initctl.execution.destination import check_not_source
 from initctl.execution.drafting import checked, drafted, placed
 from initctl.execution.resizing import check_resizable
@@ -55,15 +56,23 @@ def execute(
             return written(delivery, writer)
         draft, place = made
         replaced = delivery.output is not None and place.has_content
-        writer.write(draft, place)
-        return written(delivery, writer, draft, replaced=replaced)
+        names = writer.write(draft, place)
+        return written(delivery, writer, draft, replaced=replaced, names=names)
 
 
-def written(delivery: Delivery, writer: Writer, draft: Draft | None = None, *, replaced: bool = False) -> Written:
-    """What `writer` wrote: the `draft`; or, in place, its files that changed."""
+def written(
+    delivery: Delivery,
+    writer: Writer,
+    draft: Draft | None = None,
+    *,
+    replaced: bool = False,
+    names: Iterable[str] | None = None,
+) -> Written:
+    """What `writer` wrote: the `draft`; or, in place, its files that changed, or those of new `names` for them."""
     if delivery.output is None or draft is None:
-        return Written(delivery.path, tuple(file.name for file in writer.touched), writer.engines)
-    return Written(delivery.output, tuple(draft.contents), writer.engines, replaced)
+        changed = (file.name for file in writer.touched) if names is None else names
+        return Written(delivery.path, tuple(changed), writer.engines)
+    return Written(as_named(delivery.output), tuple(draft.contents), writer.engines, replaced)
 
 
 @contextmanager

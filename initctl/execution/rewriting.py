@@ -16,6 +16,7 @@ from initctl.execution.resizing import renewed_content
 from initctl.filling.targets import FilledFile
 from initctl.layout.ranges import total, uncovered
 from initctl.reading import TensorReader
+from initctl.stores.mirror import place_of
 
 if TYPE_CHECKING:
     from initctl.execution.writer import Writer
@@ -50,6 +51,9 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
         names = listed([shown(part.tensor.name) for part in writer.olds])
         message = f"patch: new values depend on old ones, which a patch overwrites: {names}"
         raise UsageError(Problem("output.patch", message, "leave out --patch"))
+    if place_of(checkpoint.target):
+        fault = f"{shown(checkpoint.path)}: --patch overwrites bytes of a file, which a store cannot do"
+        raise UsageError(Problem("output.patch", fault, "leave out --patch: the store copies what does not change"))
     check_in_place(checkpoint, touched, patch=True)
     check_not_linked(checkpoint, touched)
     writer.workers.total += sum(target.nbytes for file in touched for target in writer.targets[file.name])

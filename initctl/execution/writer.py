@@ -27,6 +27,7 @@ from initctl.grouping import grouped
 from initctl.layout.ranges import ByteRange, common, joined, total, uncovered
 from initctl.reading import TensorReader
 from initctl.reshaping.renewed_files import RenewedFile, renewed_files
+from initctl.stores.mirror import place_of
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
@@ -99,33 +100,38 @@ class Writer:
         if self.on_event:
             self.on_event(Committed())
 
-    def write(self, draft: Draft, place: Destination) -> None:
-        """Write the files of `draft` to `place`.
+    def write(self, draft: Draft, place: Destination) -> list[str] | None:
+        """Write the files of `draft` to `place`. Returns their names there, if they may differ.
 
         Raises `InputError` if the input is damaged, and what `replace_file`, `replace_directory` and the check of
         `place` raise.
         """
+        if place_of(place.path):
+            from initctl.execution.uploading import upload
+
+            return upload(self, draft, place)
         if place.is_directory:
             self._new_directory(draft, place)
         else:
             self._new_file(draft, place)
+        return None
 
     def _new_file(self, draft: Draft, place: Destination) -> None:
         (content,) = draft.contents.values()
         with StagedFile(place.path) as staged:
-            self._write(draft, [(content._replace(mode=place.mode), staged)], place.path)
-            self._check_unchanged(draft)
+            self.write_files(draft, [(content._replace(mode=place.mode), staged)], place.path)
+            self.check_unchanged(draft)
             staged.commit(no_clobber=place.no_clobber, on_commit=self.committed)
 
     def _new_directory(self, draft: Draft, place: Destination) -> None:
         with StagedDirectory(place.path) as staged:
             place.check_step(staged.path)
             files = [(content, staged.file(name)) for name, content in draft.contents.items()]
-            self._write(draft, files, place.path)
+            self.write_files(draft, files, place.path)
             self._complete(staged, draft, place)
             staged.commit(check_before_replacing=place.check, on_commit=self.committed)
 
-    def _check_unchanged(self, draft: Draft) -> None:
+    def check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
         self.plan.check_sources()
 
@@ -143,7 +149,7 @@ class Writer:
                 self.workers.run(sum_tasks(descriptor, content.sections, sums))
                 found.append({section: sums.known(descriptor, *section) for section in content.sections})
                 os.fsync(descriptor)
-        self._check_unchanged(draft)
+        self.check_unchanged(draft)
         return found
 
     def commit_pieces(self, draft: Draft, place: Destination, staging: SharedStaging, sums: Mapping[str, Sums]) -> None:
@@ -156,7 +162,7 @@ class Writer:
             new = staging.file(name if place.is_directory else None)
             self._finish(content if place.is_directory else content._replace(mode=place.mode), new, sums[name])
         if not place.is_directory:
-            self._check_unchanged(draft)
+            self.check_unchanged(draft)
             replace_file(path, place.path, no_clobber=place.no_clobber, on_commit=self.committed)
             return
         made = NewDirectory(path, place.path)
@@ -169,9 +175,15 @@ class Writer:
         if place.without is not None:
             made.link_rest(place.path, without=place.without)
         made.sync(place.mode, like=self.checkpoint.directory)
-        self._check_unchanged(draft)
+        self.check_unchanged(draft)
 
-    def _write(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> None:
+    def write_window(self, content: Content, new: NewFile, reader: TensorReader) -> None:
+        """Write a window of a file without checksums to `new`, which is in memory. `reader` reads the input."""
+        set_size(new.descriptor, content.layout.size, new.target)
+        self._copy_and_fill(_Begun(content, new, (), 0, Sums()), reader)
+        self.prepare_and_fill((target, new.opened) for target in content.targets)
+
+    def write_files(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> None:
         """Write new `files`, and flush them to the disk. Messages call them `path` if they do not fit together."""
         for content, new, *_, sums in self._filled(draft, files, path):
             self._finish(content, new, sums)

@@ -39,6 +39,8 @@ class Computer:
         self.seed, self.engines, self.olds = seed, engines, olds or {}
         self.generator = TorchGenerator(seed)
         self._thread = local()
+        self._revising: tuple[Action, Law] | None = None
+        """The last law that was prepared from old values: a file that is written in windows asks for it again."""
 
     def prepared(self, action: Action) -> Law:
         """The law that fills the tensor of `action` element by element, once its shared values are computed.
@@ -54,7 +56,9 @@ class Computer:
         try:
             if isinstance(law, WholeLaw):
                 return law.prepared(draws)
-            return cast("RevisingLaw", law).prepared(draws, self.olds[action.part])
+            if self._revising is None or self._revising[0] is not action:
+                self._revising = action, cast("RevisingLaw", law).prepared(draws, self.olds[action.part])
+            return self._revising[1]
         except (NotDrawn, Overflow) as fact:
             raise _unfit(action, fact) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 from typing import TYPE_CHECKING
 
 from initctl.errors import ConflictError, Problem, shown
@@ -83,12 +84,31 @@ class Fetched(int):
 
 _mirrored: dict[str, _Object] = {}
 """All objects that are mirrored, by path."""
+_numbers = count()
+"""Of the files with what is read of headers."""
 
 
 def mirror(path: str, stored: Stored, store: Store, kept: str) -> None:
-    """Let the file at `path`, a real path, be a mirror of an object. What is read of its header is kept at `kept`."""
-    mark(path, stored)
-    _mirrored[path] = _Object(store, stored, path, kept)
+    """Let the file at `path`, a real path, be a mirror of an object. What is read of its header is kept in `kept`."""
+    if seen(path) != stored:
+        mark(path, stored)
+        _mirrored[path] = _Object(store, stored, path, os.path.join(kept, str(next(_numbers)), os.path.basename(path)))
+
+
+def forget(path: str) -> None:
+    """Let the file at `path` mirror nothing any more."""
+    _mirrored.pop(path, None)
+
+
+def is_mirrored(path: str) -> bool:
+    """Whether the file at `path`, a real path, is a mirror of an object."""
+    return path in _mirrored
+
+
+def seen(path: str) -> Stored | None:
+    """The object that is mirrored at `path`, a real path, as it was seen last."""
+    found = _mirrored.get(path)
+    return found.stored if found else None
 
 
 def opened_mirrored(path: str) -> Fetched | None:
@@ -132,6 +152,7 @@ def _prefetch(found: _Object) -> None:
 def _renew(found: _Object) -> None:
     now = found.store.find(found.stored.name)
     if now is None:
+        forget(found.path)
         os.unlink(found.path)
     elif now != found.stored:
         mark(found.path, now)

@@ -1,8 +1,10 @@
-"""A directory of files that are still in a store.
+"""A directory of files that are still in a store, and of places where new ones will be.
 
 Its files have the names, sizes and times of the objects, so that all questions about names are the system's to answer;
 they are holes. No reader of this package can take a hole for values: it gets a descriptor for writing only, which
 fetches.
+
+A process has one such directory. Whoever asks for a URL again gets the same paths, which show what is there by now.
 """
 
 from __future__ import annotations
@@ -12,21 +14,33 @@ import os
 import shutil
 import tempfile
 from atexit import register
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, StorageError, shown
 from initctl.escaping import show_as
-from initctl.stores.descriptors import mirror
-from initctl.stores.store import opened_store
+from initctl.stores.descriptors import forget, is_mirrored, mirror, seen
+from initctl.stores.store import Place, is_stored, opened_store
+from initctl.stores.url import Url, scheme_of, without_file_scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from initctl.stores.store import Store, Stored
-    from initctl.stores.url import Url
 
 _MOST = 10_000
 """Objects of a directory."""
+
+
+class _Top(NamedTuple):
+    """The mirror of a bucket: its directory, and the directory of what is read of headers."""
+
+    path: str
+    kept: str
+    store: Store
+
+
+_tops: dict[tuple[int, str, str], _Top] = {}
+"""The buckets that are mirrored, by process, scheme and name."""
 
 
 def mirrored(url: Url) -> str:
@@ -35,15 +49,74 @@ def mirrored(url: Url) -> str:
     The file's folder is mirrored too, without its folders. Raises `InputError` if nothing is there, and what a `Store`
     raises.
     """
-    store = opened_store(url)
-    found = store.find(url.key) if url.key else None
+    top = _top(url)
+    found = top.store.find(url.key) if url.key else None
     folder = os.path.dirname(url.key) if found else url.key
-    prefix = f"{folder}/" if folder else ""
-    objects = _listed(store, prefix, url, is_deep=found is None)
+    objects = _listed(top.store, _prefix(folder), url, is_deep=found is None)
     if found is None and not objects:
         raise InputError(Problem("file.missing", f"{shown(url)}: no object has this name, and none is below it"))
-    home = _made(store, url, objects, folder)
+    home = _path(top, folder)
+    _show(top, url, home, objects, is_deep=found is None)
     return os.path.join(home, os.path.basename(url.key)) if found else home
+
+
+def local_place(text: str) -> str:
+    """The path at which a result is written that belongs to `text`: a path, or a URL, whose place is mirrored with all
+    that is there already.
+
+    Raises `UsageError` for a URL that is not allowed, and `StorageError` if the store refuses it.
+    """
+    path = without_file_scheme(text)
+    if not is_stored(scheme_of(path)):
+        return path
+    url = Url.parse(path)
+    try:
+        return _place(url) + ("/" if path.endswith("/") else "")
+    except InputError as error:
+        raise StorageError(*error.problems) from None
+
+
+def _place(url: Url) -> str:
+    top = _top(url)
+    found = top.store.find(url.key) if url.key else None
+    home = _path(top, url.key)
+    if found:
+        _show(top, url, os.path.dirname(home), [found], is_deep=None)
+        return home
+    objects = _listed(top.store, _prefix(url.key), url, is_deep=True)
+    _show(top, url, home, objects, is_deep=True)
+    os.makedirs(os.path.dirname(home), exist_ok=True)
+    return home
+
+
+def place_of(path: str) -> Place | None:
+    """What `path`, a real path, mirrors; None if it is not below a mirror."""
+    for top in _tops.values():
+        if path == top.path or path.startswith(f"{top.path}/"):
+            return Place(top.store, path[len(top.path) + 1 :], seen(path))
+    return None
+
+
+def _top(url: Url) -> _Top:
+    """The mirror of the bucket of `url`. Processes that were forked make one of their own."""
+    key = (os.getpid(), url.scheme, url.bucket)
+    if key not in _tops:
+        store = opened_store(url)
+        directory = os.path.realpath(tempfile.mkdtemp(prefix="initctl-"))
+        register(_remove, directory, os.getpid())
+        path = os.path.join(directory, f"{url.scheme}:", url.bucket)
+        os.makedirs(path)
+        show_as(path, f"{url.scheme}://{url.bucket}")
+        _tops[key] = _Top(path, os.path.join(directory, "kept"), store)
+    return _tops[key]
+
+
+def _path(top: _Top, key: str) -> str:
+    return os.path.join(top.path, *key.split("/")) if key else top.path
+
+
+def _prefix(folder: str) -> str:
+    return f"{folder}/" if folder else ""
 
 
 def _listed(store: Store, prefix: str, url: Url, *, is_deep: bool) -> list[Stored]:
@@ -60,29 +133,44 @@ def _listed(store: Store, prefix: str, url: Url, *, is_deep: bool) -> list[Store
     return found
 
 
-def _made(store: Store, url: Url, objects: Sequence[Stored], folder: str) -> str:
-    """Make the mirror of `objects`, and return the path of `folder` in it."""
-    directory = os.path.realpath(tempfile.mkdtemp(prefix="initctl-"))
-    register(_remove, directory, os.getpid())
-    top = os.path.join(directory, f"{url.scheme}:", url.bucket)
-    show_as(top, f"{url.scheme}://{url.bucket}")
-    home = os.path.join(top, *folder.split("/")) if folder else top
+def _show(top: _Top, url: Url, home: str, objects: Sequence[Stored], *, is_deep: bool | None) -> None:
+    """Let the mirror show `objects`. Those that it showed at `home` and are not there any more are removed: below it if
+    it `is_deep`, right there if it is False, none if it is None.
+    """
+    if is_deep is not None:
+        _clear(home, {_path(top, stored.name) for stored in objects}, is_deep=is_deep)
     for stored in objects:
-        path = os.path.join(top, stored.name)
+        path = os.path.join(top.path, stored.name)
         if not _is_plain(stored.name):
             raise _odd(url, stored.name)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "xb"):
-                mirror(path, stored, store, os.path.join(directory, "kept", stored.name))
+            if not is_mirrored(path):
+                with open(path, "xb"):
+                    pass
+            mirror(path, stored, top.store, top.kept)
         except (FileExistsError, NotADirectoryError, IsADirectoryError, ValueError):
             raise _odd(url, stored.name) from None
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise _odd(url, stored.name) from None
-            fault = f"{shown(directory)}: the names of objects cannot be written there: {error.strerror}"
+            fault = f"{shown(top.path)}: the names of objects cannot be written there: {error.strerror}"
             raise StorageError(Problem("storage.failed", fault)) from error
-    return home
+
+
+def _clear(home: str, here: Iterable[str], *, is_deep: bool) -> None:
+    """Remove the files at `home` that are not in `here`; and, if it `is_deep`, below it, with folders that are empty
+    then.
+    """
+    if os.path.isfile(home):
+        forget(home)
+        os.unlink(home)
+    for parent, _, names in os.walk(home, topdown=False) if is_deep else [next(os.walk(home), (home, [], []))]:
+        for path in {os.path.join(parent, name) for name in names}.difference(here):
+            forget(path)
+            os.unlink(path)
+        if is_deep and not os.listdir(parent):
+            os.rmdir(parent)
 
 
 def _remove(directory: str, process: int) -> None:

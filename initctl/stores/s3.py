@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -15,6 +15,10 @@ from urllib3.exceptions import HTTPError
 
 from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, shown
 from initctl.stores.store import Stored
+from initctl.stores.upload_parts import LIMITS
+
+if TYPE_CHECKING:
+    from initctl.stores.store import Store, Upload
 
 _CONNECTIONS = 32
 _RETRIES = 5
@@ -33,6 +37,8 @@ def opened(bucket: str) -> S3:
 
 class S3:
     """A bucket, as `Store` says."""
+
+    limits = LIMITS
 
     def __init__(self, bucket: str, client: Any) -> None:  # noqa: ANN401 - boto3 makes its classes when it runs
         self.bucket = bucket
@@ -65,6 +71,19 @@ class S3:
             if reached == len(room):
                 return
         raise StorageError(Problem("store.unreachable", f"{shown(url)}: the connection breaks again and again"))
+
+    def upload(self, name: str, replaces: Stored | None) -> Upload:
+        from initctl.stores.s3_upload import S3Upload
+
+        return S3Upload(self, name, replaces)
+
+    def copies_from(self, other: Store) -> bool:
+        return isinstance(other, S3)
+
+    def remove(self, stored: Stored) -> None:
+        if self.find(stored.name) == stored:
+            with refusing(self.url(stored.name)):
+                self.client.delete_object(Bucket=self.bucket, Key=stored.name)
 
     def _read(self, stored: Stored, room: memoryview, offset: int) -> int:
         """Fill `room`, or its beginning if the connection breaks. Returns the number of bytes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from botocore.exceptions import ClientError
 
@@ -22,10 +22,22 @@ if TYPE_CHECKING:
 
     from initctl.layout.ranges import ByteRange
     from initctl.stores.s3 import S3
-    from initctl.stores.store import Stored
+    from initctl.stores.store import Place, Stored
 
 _TOKEN = "initctl-upload"  # noqa: S105 - not a secret
 """The name of the token in the object's metadata."""
+_KEPT = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Metadata",
+    "SSEKMSKeyId",
+    "ServerSideEncryption",
+    "StorageClass",
+)
+"""What an object has besides its content, as boto3 calls it in answers and in requests."""
 _NO_UPLOAD = "NoSuchUpload"
 _NO_OBJECT = "NoSuchKey"
 _CONFLICTS = {
@@ -36,13 +48,8 @@ _CONFLICTS = {
 """What another program did, by the store's code."""
 
 
-class Upload:
-    """The object `name`, in place of the version `replaces`, or of nothing if that is `None`.
-
-    The `with` begins the upload, and aborts it unless it is complete. `put` and `copy` are safe to use from several
-    threads at once. They and the beginning raise `StorageError` if the store refuses or cannot be reached, and
-    `ConflictError` if another program aborted the upload.
-    """
+class S3Upload:
+    """An upload to S3, as `Upload` says. An object keeps what its old version has besides its content."""
 
     def __init__(self, bucket: S3, name: str, replaces: Stored | None) -> None:
         self._client = bucket.client
@@ -50,46 +57,44 @@ class Upload:
         self._token = os.urandom(16).hex()
         self._place = {"Bucket": bucket.bucket, "Key": name}
         self._upload: dict[str, str] = {}
-        self._is_over = False
+        self._is_over = self._is_complete = False
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
         with _writing(self._url):
-            begun = self._client.create_multipart_upload(**self._place, Metadata={_TOKEN: self._token})
+            properties = self._kept() if self._replaces else {}
+            properties["Metadata"] = {**properties.get("Metadata", {}), _TOKEN: self._token}
+            begun = self._client.create_multipart_upload(**self._place, **properties)
         self._upload = {**self._place, "UploadId": begun["UploadId"]}
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        if not self._is_over:
-            with suppress(InitctlError):  # the error that ended the `with` is the one to report
-                self._abort()
+    def abort(self) -> None:
+        if self._upload and not self._is_over:
+            self._abort()
+
+    def undo(self) -> None:
+        if self._is_complete and not self._replaces and self._is_there():
+            with _writing(self._url):
+                self._client.delete_object(**self._place)
 
     def put(self, number: int, body: IO[bytes]) -> str:
-        """Send the part `number`, from 1. Returns its tag."""
         with _writing(self._url):
             tag: str = self._client.upload_part(**self._upload, PartNumber=number, Body=body)["ETag"]
         return tag
 
-    def copy(self, number: int, part: ByteRange, source: Stored) -> str:
-        """Let the store copy the bytes in `part` of `source`, an object of this bucket, as the part `number`. Returns
-        its tag. Raises `ConflictError` if another version of `source` is there.
-        """
-        with _writing(self._url, source=self._bucket.url(source.name)):
+    def copy(self, number: int, part: ByteRange, source: Place) -> str:
+        """Raises `ConflictError` also if another version of the object at `source` is there."""
+        bucket, stored = cast("S3", source.store), cast("Stored", source.stored)
+        with _writing(self._url, source=bucket.url(stored.name)):
             answer = self._client.upload_part_copy(
                 **self._upload,
                 PartNumber=number,
-                CopySource={"Bucket": self._bucket.bucket, "Key": source.name},
+                CopySource={"Bucket": bucket.bucket, "Key": stored.name},
                 CopySourceRange=f"bytes={part.start}-{part.stop - 1}",
-                CopySourceIfMatch=source.version,
+                CopySourceIfMatch=stored.version,
             )
         tag: str = answer["CopyPartResult"]["ETag"]
         return tag
 
     def complete(self, tags: Sequence[str]) -> None:
-        """Make the object visible. `tags` are those of all parts, in order.
-
-        If this raises anything but `UncertainError`, the object was not made, and the upload is gone. Raises
-        `ConflictError` if another version is there than the one that it replaces.
-        """
         parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
         condition = {"IfMatch": self._replaces.version} if self._replaces else {"IfNoneMatch": "*"}
         try:
@@ -98,7 +103,12 @@ class Upload:
         except InitctlError as error:
             if not self._is_there():
                 self._give_up(error)
-        self._is_over = True
+        self._is_over = self._is_complete = True
+
+    def _kept(self) -> dict[str, Any]:
+        """What the object that is replaced has besides its content."""
+        found = self._client.head_object(**self._place)
+        return {name: found[name] for name in _KEPT if found.get(name)}
 
     def _is_there(self) -> bool:
         """Whether this object is seen. If the store does not answer, it is not."""

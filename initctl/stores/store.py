@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from initctl.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from initctl.layout.ranges import ByteRange
+    from initctl.stores.upload_parts import Limits
     from initctl.stores.url import Url
 
 
@@ -24,10 +26,50 @@ class Stored(NamedTuple):
     modified: int
 
 
+class Place(NamedTuple):
+    """Where a path of a mirror is: the object `name` of a store, as it was seen last, if it was there."""
+
+    store: Store
+    name: str
+    stored: Stored | None
+
+
+class Upload(Protocol):
+    """A new object, which is visible as a whole or not at all. It replaces only the version that was seen before.
+
+    `put` and `copy` are safe to use from several threads at once. Every method raises `StorageError` if the store
+    refuses it or cannot be reached, and `ConflictError` if another program was faster.
+    """
+
+    def begin(self) -> None:
+        """Begin the upload. Nothing is visible before its end."""
+
+    def put(self, number: int, body: IO[bytes]) -> str:
+        """Send the part `number`, from 1. Returns its tag."""
+
+    def copy(self, number: int, part: ByteRange, source: Place) -> str:
+        """Let the store copy the bytes in `part` of the object at `source` as the part `number`. Returns its tag."""
+
+    def complete(self, tags: Sequence[str]) -> None:
+        """Make the object visible. `tags` are those of all parts, in order.
+
+        If this raises anything but `UncertainError`, the object was not made, and the upload is gone.
+        """
+
+    def abort(self) -> None:
+        """Give up the upload if it was begun and is not complete."""
+
+    def undo(self) -> None:
+        """Remove the object again, if it is complete, replaced nothing, and is still there."""
+
+
 class Store(Protocol):
     """One bucket. Every method raises `InputError` if the store refuses it, and `StorageError` if it cannot be reached.
     Safe to use from several threads at once.
     """
+
+    limits: Limits
+    """What it accepts as the parts of an upload."""
 
     def find(self, name: str) -> Stored | None:
         """The object `name`, if there is one."""
@@ -37,6 +79,15 @@ class Store(Protocol):
 
     def read_into(self, stored: Stored, room: memoryview, offset: int) -> None:
         """Fill `room` with the object's bytes from `offset`. Raises `ConflictError` if another version is there."""
+
+    def upload(self, name: str, replaces: Stored | None) -> Upload:
+        """A new object `name`, in place of the version `replaces`, or of nothing. It is not begun yet."""
+
+    def copies_from(self, other: Store) -> bool:
+        """Whether the parts of an upload can be copied from objects of `other`."""
+
+    def remove(self, stored: Stored) -> None:
+        """Remove an object, unless another version of it is there. Raises `StorageError`."""
 
 
 class _Scheme(NamedTuple):
@@ -50,7 +101,7 @@ _SCHEMES = {"s3": _Scheme("initctl.stores.s3", "boto3", "remote")}
 
 
 def is_stored(scheme: str | None) -> bool:
-    """Whether initctl reads URLs of this scheme."""
+    """Whether initctl reads and writes URLs of this scheme."""
     return scheme in _SCHEMES
 
 

@@ -52,7 +52,8 @@ def cut(
 
     Kept ranges are copied, except those that are too short for a part, and the beginnings of those that follow too
     short a run of other bytes: at most `limits.smallest` bytes for each run. If there are too many parts, the shortest
-    kept ranges are made.
+    kept ranges are made. An empty object has one empty part.
+
     An indivisible range is made, in one part if the limits allow. `kept` and `indivisible` are sorted and disjoint.
 
     Raises `StorageError` if the object is too large for the limits.
@@ -87,7 +88,7 @@ def _windows(size: int, copied: Sequence[ByteRange], smallest: int) -> Iterator[
                 yield UploadPart(reached, edge, is_copied=False)
             yield UploadPart(edge, stop, is_copied=True)
             reached = stop
-    if reached < size:
+    if reached < size or not size:
         yield UploadPart(reached, size, is_copied=False)
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stores.servers import BUCKET, Server, running
+import initctl.stores.mirror
+from initctl.stores.upload_parts import Limits
+from tests.stores.servers import BUCKET, Bucket, Server, running
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +19,7 @@ def _listening():
 def server(_listening, monkeypatch):
     """A server of S3 with one bucket, for processes with the environment of this one."""
     server, url = _listening
+    monkeypatch.setattr(initctl.stores.mirror, "_tops", {})
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "canary-id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
@@ -31,6 +34,19 @@ def server(_listening, monkeypatch):
     bucket = boto3.resource("s3").Bucket(BUCKET)
     bucket.objects.all().delete()
     bucket.delete()
+
+
+@pytest.fixture
+def bucket(server):
+    """What is in the bucket."""
+    return Bucket()
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Parts of uploads may be so short that small files have several."""
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 5 << 10)
+    monkeypatch.setattr("initctl.stores.s3.S3.limits", Limits(smallest=5 << 10, largest=64 << 10, usual=16 << 10))
 
 
 @pytest.fixture

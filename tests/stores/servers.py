@@ -162,3 +162,31 @@ def running(server: Server) -> Iterator[str]:
         listening.shutdown()
         thread.join()
         listening.server_close()
+
+
+class Bucket:
+    """What is in the bucket: objects, and uploads that are not complete."""
+
+    def __init__(self) -> None:
+        import boto3
+
+        self.client = boto3.client("s3")
+
+    def objects(self, prefix: str = "") -> dict[str, bytes]:
+        """The content of each object below `prefix`, by the rest of its name."""
+        listed = self.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", ())
+        return {one["Key"].removeprefix(prefix): self.content(one["Key"]) for one in listed}
+
+    def content(self, name: str) -> bytes:
+        return self.client.get_object(Bucket=BUCKET, Key=name)["Body"].read()
+
+    def put(self, name: str, content: bytes, **properties: object) -> None:
+        self.client.put_object(Bucket=BUCKET, Key=name, Body=content, **properties)
+
+    def remove(self, name: str) -> None:
+        self.client.delete_object(Bucket=BUCKET, Key=name)
+
+    @property
+    def uploads(self) -> list[str]:
+        """The names of the objects that are being uploaded."""
+        return [one["Key"] for one in self.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())]

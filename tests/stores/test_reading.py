@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 import initctl
 from initctl.commit.copying import read_into
-from initctl.errors import ConflictError, InputError, StorageError, UsageError
+from initctl.errors import ConflictError, InputError, StorageError
 from initctl.formats.opening import opened, read_at
 from initctl.stores.mirror import mirrored
 from initctl.stores.url import Url
@@ -217,13 +217,6 @@ def test_a_name_that_is_not_a_file_s_is_refused(key, file, put, server):
     with pytest.raises(InputError) as refused:
         initctl.inspect(f"s3://{BUCKET}/net")
     assert refused.value.problems[0].code == "store.name"
-
-
-def test_stores_are_not_written(file, put, tmp_path):
-    url = put(file, "model.safetensors")
-    for arguments in ({"output": url}, {"output": f"s3://{BUCKET}/new"}, {"in_place": True}):
-        with pytest.raises(UsageError, match="cannot be written"):
-            initctl.apply(url, rules=["fc.bias=zeros"], **arguments)
 
 
 def test_messages_name_urls_and_not_the_mirror(put, tmp_path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from io import BytesIO
 
 import pytest
 
 from initctl.errors import ConflictError, InitctlError, StorageError, UncertainError
 from initctl.layout.ranges import ByteRange
+from initctl.stores.store import Place
 from tests.stores.servers import BUCKET, Fault
 
 OLD, THEIRS, SOURCE = b"old" * 200, b"theirs" * 100, bytes(range(256)) * 4
@@ -50,11 +52,21 @@ def uploads(bucket):
     return bucket.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
 
 
-def write(bucket, *, before_the_end=lambda: None, source=None):
-    from initctl.stores.s3_upload import Upload
+@contextmanager
+def begun(bucket):
+    """An upload, which is given up at the end if it is not complete, as `execution/uploading.py` does."""
+    upload = bucket.upload("net", bucket.find("net"))
+    try:
+        upload.begin()
+        yield upload
+    finally:
+        with suppress(InitctlError):
+            upload.abort()
 
-    with Upload(bucket, "net", bucket.find("net")) as upload:
-        copied = upload.copy(2, ByteRange(100, 600), source or bucket.find("source"))
+
+def write(bucket, *, before_the_end=lambda: None, source=None):
+    with begun(bucket) as upload:
+        copied = upload.copy(2, ByteRange(100, 600), Place(bucket, "source", source or bucket.find("source")))
         tags = [upload.put(1, BytesIO(NEW[:300])), copied, upload.put(3, BytesIO(NEW[-3:]))]
         before_the_end()
         upload.complete(tags)
@@ -147,13 +159,11 @@ def test_an_upload_that_another_program_aborted_leaves_the_old_object(bucket):
 
 
 def test_parts_of_an_upload_that_another_program_aborted_are_refused(bucket, old):
-    from initctl.stores.s3_upload import Upload
-
-    with Upload(bucket, "net", bucket.find("net")) as upload:
+    with begun(bucket) as upload:
         abort_all(bucket)
         for send in (
             lambda: upload.put(1, BytesIO(NEW)),
-            lambda: upload.copy(1, ByteRange(0, 9), bucket.find("source")),
+            lambda: upload.copy(1, ByteRange(0, 9), Place(bucket, "source", bucket.find("source"))),
         ):
             with pytest.raises(ConflictError, match="s3://bucket/net: another program aborted the upload"):
                 send()

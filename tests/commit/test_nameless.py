@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from initctl.commit.in_memory import MemoryFile
+from initctl.commit.nameless import NamelessFile
 from initctl.layout.ranges import ByteRange
 
 FAR = 1 << 39
@@ -15,7 +15,7 @@ NBYTES = 64 << 10
 
 UPLOADING = """
 import hashlib, os
-from initctl.commit.in_memory import MemoryFile
+from initctl.commit.nameless import NamelessFile
 from initctl.layout.ranges import ByteRange
 
 def peak():
@@ -30,7 +30,7 @@ def held():
 step, data, most = 16 << 20, os.urandom(1 << 20), 0
 before = peak()
 for start in range(1 << 39, (1 << 39) + 20 * step, step):
-    with MemoryFile("net") as new:
+    with NamelessFile("net", in_memory=True) as new:
         os.ftruncate(new.descriptor, 1 << 40)
         for place in range(start, start + step, len(data)):
             os.pwrite(new.descriptor, data, place)
@@ -45,7 +45,7 @@ print(most, held(), peak() - before)
 def new(request, monkeypatch):
     if request.param == "disk":
         monkeypatch.delattr(os, "memfd_create")
-    with MemoryFile("net.safetensors") as new:
+    with NamelessFile("net.safetensors", in_memory=True) as new:
         yield new
 
 

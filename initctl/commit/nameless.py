@@ -1,4 +1,4 @@
-"""Files whose bytes are in memory, at the offsets that they have in a larger file."""
+"""Files without a name, whose bytes are uploaded: in memory or on the disk."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from initctl.layout.ranges import ByteRange
 
 
-class MemoryFile(NewFile):
-    """A new file in memory, to be written through `descriptor`. It takes memory for the bytes that are written only, at
-    any offset, until the end of the `with`: use one for each range that is uploaded.
+class NamelessFile(NewFile):
+    """A new file without a name, to be written through `descriptor`, which is gone at the end of the `with`.
 
-    If the system has no files in memory, it is a temporary file on the disk.
+    If it is in memory, it takes memory for the bytes that are written only, at any offset: use one for each range that
+    is uploaded. Otherwise, or if the system has no files in memory, it is on the disk, in the directory of temporary
+    files.
     """
 
-    def __init__(self, target: str) -> None:
-        super().__init__("", target)
+    def __init__(self, target: str, *, in_memory: bool) -> None:
+        super().__init__(os.path.join(tempfile.gettempdir(), ""), target)
+        self._in_memory = in_memory and hasattr(os, "memfd_create")
 
     def __enter__(self) -> Self:
         with storage_errors(self.target):
-            self.descriptor = _opened()
+            self.descriptor = os.memfd_create("initctl", os.MFD_CLOEXEC) if self._in_memory else _on_disk()
         return self
 
     def sync(self, mode: int) -> None:
@@ -69,10 +71,8 @@ class Window(RawIOBase):
         return length
 
 
-def _opened() -> int:
-    """A descriptor of a new file that has no name."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("initctl", os.MFD_CLOEXEC)
+def _on_disk() -> int:
+    """A descriptor of a new file whose name is removed already."""
     descriptor, path = tempfile.mkstemp(prefix="initctl-")
     os.unlink(path)
     return descriptor

@@ -1,0 +1,95 @@
+"""Which objects of a store a result becomes, in which order they become visible, and which are removed then.
+
+A store replaces one object in one step, but not two. So a new directory is complete when the file is there that
+readers begin with; and a directory that changes in place gets new files under new names, and then another index.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from initctl.errors import Problem, UsageError, listed, shown
+from initctl.execution.content import Content
+from initctl.formats.directories.index import LONGEST
+from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, weight_name
+from initctl.formats.opening import read_small
+from initctl.formats.strict_json import parse_object
+from initctl.formats.writing.formats import Layout
+from initctl.grouping import grouped
+
+if TYPE_CHECKING:
+    from initctl.execution.content import Draft
+    from initctl.execution.destination import Destination
+    from initctl.formats import Checkpoint
+
+_WEIGHT_MAP = "weight_map"
+_MARK = re.compile(r"\.r[0-9a-f]{6}\Z")
+"""What a run in place adds to the name of a shard, before its ending."""
+
+
+class Objects(NamedTuple):
+    """The content of each new object, by the path of its mirror, in `groups`: those of one become visible when those of
+    the groups before are. Then the objects at the paths `removed` are removed.
+    """
+
+    groups: Sequence[Mapping[str, Content]]
+    removed: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, draft: Draft, place: Destination) -> Objects:
+        """What `draft`, a result of `checkpoint`, becomes at `place`.
+
+        Raises `UsageError` if several objects would have to be replaced in one step.
+        """
+        if not place.is_directory:
+            return cls([{place.path: content} for content in draft.contents.values()])
+        if place.without is None:
+            ordered = grouped((_rank(name), (os.path.join(place.path, name), c)) for name, c in draft.contents.items())
+            return cls([dict(ordered[rank]) for rank in sorted(ordered)])
+        dropped = [file.name for file in checkpoint.below.files if file.name in place.without]
+        if len(draft.contents) > 1:
+            return _in_place(checkpoint, draft, dropped)
+        contents = {os.path.join(place.path, name): content for name, content in draft.contents.items()}
+        return cls([contents], [os.path.join(place.path, name) for name in dropped])
+
+
+def _rank(name: str) -> int:
+    """When a file of a new directory becomes visible: readers begin with an index, or else with weights."""
+    base = os.path.basename(name)
+    found = weight_name(base)
+    return 2 if base == DISTRIBUTED_METADATA or (found and found.is_index) else 1 if found else 0
+
+
+def _in_place(checkpoint: Checkpoint, draft: Draft, dropped: Sequence[str]) -> Objects:
+    """Several shards under new names; then the index, which names them; then the old ones are removed."""
+    index = checkpoint.described_by
+    if index is None:
+        raise _several(checkpoint, draft.contents)
+    home, mark = os.path.dirname(index), os.urandom(3).hex()
+    document = dict(parse_object(read_small(os.path.join(checkpoint.directory, index), LONGEST)))
+    shards = {os.path.normpath(os.path.join(home, shard)): shard for shard in document[_WEIGHT_MAP].values()}
+    if others := [name for name in draft.contents if name not in shards]:
+        raise _several(checkpoint, [index, *others])
+    new = {shards[name]: _renamed(shards[name], mark) for name in draft.contents}
+    document[_WEIGHT_MAP] = {tensor: new.get(shard, shard) for tensor, shard in document[_WEIGHT_MAP].items()}
+    data = (json.dumps(document, indent=2) + "\n").encode()
+    contents = {os.path.join(home, new[shards[name]]): content for name, content in draft.contents.items()}
+    begun = [contents, {index: Content(Layout([(0, data)], {}, len(data)), 0)}]
+    groups = [{os.path.join(checkpoint.directory, name): content for name, content in group.items()} for group in begun]
+    return Objects(groups, [os.path.join(checkpoint.directory, name) for name in (*draft.contents, *dropped)])
+
+
+def _renamed(shard: str, mark: str) -> str:
+    """The new name of a shard that changes in place: `model-00001-of-00002.r1a2b3c.safetensors`."""
+    stem, suffix = os.path.splitext(shard)
+    return f"{_MARK.sub('', stem)}.r{mark}{suffix}"
+
+
+def _several(checkpoint: Checkpoint, names: Iterable[str]) -> UsageError:
+    named = listed([shown(name) for name in names], at_most=5)
+    fault = f"{shown(checkpoint.path)}: a store cannot replace several files in one step: {named}"
+    return UsageError(Problem("output.steps", fault, "write to a new prefix with -o"))

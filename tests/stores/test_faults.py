@@ -1,0 +1,56 @@
+"""Whichever request fails, and however: the old objects or the new ones are there, and no upload is left."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+from botocore.config import Config
+
+from initctl.stores.store import opened_store
+from tests.stores.sweeps import ANSWERS, Answer, complete, results, swept
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::initctl.InitctlWarning"),
+    pytest.mark.usefixtures("small_parts"),
+]
+KINDS = ("new", "copied", "replaced", "directory", "prefix")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    """Every request is sent at most twice, the second time at once, by one client for all runs."""
+    config = Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 1})
+    monkeypatch.setattr("initctl.stores.s3._CONFIGURATION", config)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    monkeypatch.setattr("initctl.stores.mirror.opened_store", cache(opened_store))
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_old_objects_or_the_new_ones_are_there(server, tmp_path, kind, answer: Answer):
+    result = next(one for one in results(tmp_path) if one.name == kind)
+    new = without_marks(complete(server, result))
+    for found in swept(server, result, answer):
+        objects = without_marks(found.objects)
+        assert found.status in (0, 4, 5, 6, 7), found
+        if found.status == 0:
+            assert objects == new, found.request
+        elif found.status != 7:
+            assert found.objects == result.before, (found.request, found.status, sorted(found.objects))
+        else:
+            print(found.request, sorted(found.objects))
+        lost = found.request[0] == "BEGIN" and answer.status is None
+        assert lost or not found.uploads, found.request
+
+
+def without_marks(objects: Mapping[str, bytes]) -> dict[str, bytes]:
+    """`objects` with the names that shards have if the marks of runs in place are left out."""
+    return {
+        re.sub(r"\.r[0-9a-f]{6}", "", name): re.sub(rb"\.r[0-9a-f]{6}", b"", content) for name, content in objects.items()
+    }
