@@ -47,7 +47,8 @@ def apply(
 
     Args:
         plan: a plan; or a checkpoint, which is planned for first, with `asked` as for `initctl.plan`.
-        output: a file, or, if the checkpoint is a directory or an index, a directory. A different kind of output
+        output: a file, or, if the checkpoint is a directory or an index, a directory; or the URL of one in a store,
+            such as `s3://bucket/net.safetensors`. A different kind of output
             converts the checkpoint: `.safetensors` gives one safetensors file; `.pt`, `.pth`, `.bin` or `.ckpt` one
             torch.save file; a directory, or a path ending in a slash, safetensors shards. A conversion needs no rules.
             In a directory `X.bin` becomes `X.safetensors`, and `pytorch_model.bin` becomes `model.safetensors`.
@@ -71,7 +72,8 @@ def apply(
         StorageError: the output cannot be written, memory is too small, or the device is not available.
         ConflictError: the checkpoint changed since it was read, or `output` must not be replaced. Or ranks have other
             plans; or a launcher started several processes, but they have no process group, so each would do all.
-        UncertainError: the result is in place, but may not survive a power failure; or a patch is not finished.
+        UncertainError: the result is in place, but may not survive a power failure, or an old file could not be
+            removed; or a patch is not finished; or a store did not say whether the result is there.
 
     Warns:
         InitctlWarning: as `initctl.plan` does, before anything is written; not again of a plan that is given.
@@ -163,7 +165,8 @@ def new(
     The table comes from one of three sources. Memory does not grow with the size of the checkpoint.
 
     Args:
-        output: a `.safetensors` file; or a directory, which also gets the files that belong to the source.
+        output: a `.safetensors` file; or a directory, which also gets the files that belong to the source; or the URL
+            of one in a store.
         like: a checkpoint in any format, as for `initctl.plan`: its names, dtypes, shapes, shards, metadata and other
             files. No weight is read. Integers, and tables that a model computes, are copied if no rule fills them.
         table: a JSON file as `initctl inspect --json` writes it.

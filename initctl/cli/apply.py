@@ -61,7 +61,7 @@ class WriteOptions:
         metavar="OUT",
         callback=file_name,
         rich_help_panel=panels.OUTPUT,
-        help="Write the result to OUT: a file, or a directory for shards.",
+        help="Write the result to OUT: a file, a directory for shards, or the URL of one in a store.",
     )
     in_place: bool = flag("--in-place", panel=panels.OUTPUT, text="Replace the checkpoint itself, in one step.")
     patch: bool = flag(
@@ -110,7 +110,7 @@ def apply(
     initctl apply net.safetensors -o init.safetensors -r '*.bias=zeros'
     initctl apply gpt2/ -o fresh/ -p auto --require-all
 
-    See: rules, rows, output, parts, initializers
+    See: rules, rows, output, parts, stores, initializers
     """
     check_apart(write.output, html, report)
     if streams.is_silent:

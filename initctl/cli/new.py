@@ -56,7 +56,7 @@ class TargetOptions:
         metavar="OUT",
         callback=file_name,
         rich_help_panel=panels.OUTPUT,
-        help="Write to OUT: a .safetensors file, or else a directory.",
+        help="Write to OUT: a .safetensors file, or else a directory; or the URL of one in a store.",
     )
     max_shard_size: str | None = SHARD_SIZE
     dry_run: bool = flag("--dry-run", panel=panels.OUTPUT, text="Show what would be written, and write nothing.")

@@ -78,7 +78,9 @@ def flag(*names: str, panel: str, text: str) -> Any:  # noqa: ANN401 - what a pa
 
 
 CHECKPOINT = typer.Argument(
-    ..., metavar="CHECKPOINT", help="A safetensors or torch.save file, an index of shards, or a directory."
+    ...,
+    metavar="CHECKPOINT",
+    help="A safetensors or torch.save file, an index of shards, or a directory; or the URL of one in a store.",
 )
 ROOT = typer.Option(
     None,

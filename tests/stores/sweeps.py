@@ -64,7 +64,9 @@ def results(folder: Path) -> Iterator[Result]:
     state = {"kept.weight": torch.ones(5000), "head.weight": torch.ones(2000), "body.weight": torch.ones(300)}
     save_file(state, folder / "net.safetensors")
     (folder / "net").mkdir()
-    initctl.apply(folder / "net.safetensors", f"{folder}/net/", rules=["nothing=keep"], allow_unused=True, max_shard_size="9kB")
+    initctl.apply(
+        folder / "net.safetensors", f"{folder}/net/", rules=["nothing=keep"], allow_unused=True, max_shard_size="9kB"
+    )
     one = {"net.safetensors": (folder / "net.safetensors").read_bytes()}
     many = {f"net/{path.name}": path.read_bytes() for path in (folder / "net").iterdir()}
     assert len(many) == 4
@@ -85,7 +87,7 @@ class Swept(NamedTuple):
 
 
 def swept(server: Server, result: Result, answer: Answer) -> Iterator[Swept]:
-    """What becomes of `result` with a fault at its first request, at its second, and so on."""
+    """What becomes of `result` with a fault at its first request that writes, at the next one, and so on."""
     number = 0
     while True:
         number += 1
@@ -93,7 +95,8 @@ def swept(server: Server, result: Result, answer: Answer) -> Iterator[Swept]:
         seen: list[tuple[str, str]] = []
 
         def fits(method: str, path: str, seen: list[tuple[str, str]] = seen, number: int = number) -> bool:
-            seen.append((method, path))
+            if seen or method == "BEGIN":
+                seen.append((method, path))
             return len(seen) >= number and (method, path) == seen[number - 1]
 
         server.faults.append(Fault(fits, answer.status, answer.code, answer.times))
