@@ -11,6 +11,10 @@ rewriting.py      the input's own files, written anew or patched
 resizing.py       the files of a checkpoint whose tensors get other shapes
 converting.py     new files in another format, or in other shards
 writer.py         writes any of these
+uploading.py      writes any of these to a store
+objects.py        which objects a result becomes there, and in which order
+parcels.py        in which parts an object is uploaded
+sending.py        sends them, while the next ones are made
 tasks.py          a file's content as tasks that can run in any order
 """
 

@@ -232,12 +232,12 @@ class Writer:
             sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}
             write_parts(descriptor, content.layout.parts)
             copying = content.copying(sources, descriptor)
-            kept = merge(self._checks(content, reader), copying, key=attrgetter("offset"))
+            kept = merge(self.checks(content.checked, reader), copying, key=attrgetter("offset"))
             self.fill_ready(descriptor, content.targets, kept, sums, over_zeros=not new.is_shared)
 
-    def _checks(self, content: Content, reader: TensorReader) -> Iterator[Task]:
+    def checks(self, checked: Iterable[tuple[CheckpointFile, Checksum]], reader: TensorReader) -> Iterator[Task]:
         """Tasks that raise `InputError` if the input is damaged: new checksums would hide it."""
-        for file, checksum in content.checked:
+        for file, checksum in checked:
             fail = partial(refuse, os.path.join(self.checkpoint.directory, file.name), checksum)
             yield check_task(checksum, partial(reader.opened, file.name), fail)
 
