@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from initctl.api.arguments import finished_plan, request_of
 from initctl.api.warning import warn
 from initctl.argument_types import check_text, mapping, path_of, unknown
+from initctl.escaping import as_named
 from initctl.events import Event
 from initctl.integers import counting
 
@@ -80,7 +81,7 @@ def apply(
     """
     from initctl.distributed.ranks import group_of_process
     from initctl.output_options import OutputOptions
-    from initctl.stores.mirror import local_place
+    from initctl.stores.places import local_place
 
     with group_of_process(alone=alone) as ranks:
         path = None if output is None else local_place(path_of("output", output))
@@ -112,7 +113,7 @@ def parts(
     stale: str | None = None,
     **asked: Unpack[Asked],
 ) -> Parts:
-    """A result that several processes write, each a part of it, on machines that share a file system.
+    """A result that several processes write, each a part of it, on machines that share a file system, or to a store.
 
         parts = initctl.parts(plan, "out/")
         parts.write(1, 8)  # in eight processes, in any order: part 1 of 8, part 2 of 8, …
@@ -122,7 +123,8 @@ def parts(
 
     Args:
         plan: as for `initctl.apply`: it must be the same in every process.
-        output: as for `initctl.apply`. Beside it, a directory named after the plan keeps what is written so far.
+        output: as for `initctl.apply`. Beside it, a directory named after the plan keeps what is written so far; in a
+            store, notes of the uploads.
         overwrite, max_shard_size, stale: as for `initctl.apply`.
 
     Raises:
@@ -133,7 +135,7 @@ def parts(
     """
     from initctl.distributed.parts import Parts
     from initctl.output_options import OutputOptions
-    from initctl.stores.mirror import local_place
+    from initctl.stores.places import local_place
 
     path = local_place(path_of("output", output))
     options = OutputOptions(path=path, in_place=False, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale)
@@ -141,7 +143,7 @@ def parts(
     delivery = options.delivery(made, choice)
     known = () if made is not plan else made.warnings
     warn([*choice.warnings, *(warning for warning in delivery.plan.warnings if warning not in known)])
-    return Parts(path, delivery, choice.warnings)
+    return Parts(as_named(path), delivery, choice.warnings)
 
 
 def new(
@@ -196,7 +198,7 @@ def new(
     """
     from initctl.creating import Target, create, source_of
     from initctl.request import AskedOfNew
-    from initctl.stores.mirror import local_place
+    from initctl.stores.places import local_place
 
     for name in asked.keys() - AskedOfNew.__annotations__.keys():
         raise unknown(name, AskedOfNew.__annotations__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from initctl.distributed.job import Job
+from initctl.distributed.jobs import job_of
 from initctl.distributed.note import Note
 from initctl.distributed.ranks import ranks_text
 from initctl.errors import ConflictError, Problem, UsageError, shown
@@ -36,9 +36,9 @@ def execute_together(
     _check(delivery)
     with opened_writer(delivery, threads=threads, on_event=on_event) as writer:
         made = drafted(writer, delivery)
-        job = made and Job.of(writer, *made)
-        note = job and Note.of(delivery.plan, job.draft, ranks.count)
-        if problems := list(_differences(ranks.all_of((job and job.digest, note)))):
+        job = made and job_of(writer, *made)
+        own = (job.digest, Note.of(delivery.plan, job.draft, ranks.count)) if job else (None, None)
+        if problems := list(_differences(ranks.all_of(own))):
             raise ConflictError(*problems)
         if job is None:
             return written(delivery, writer)

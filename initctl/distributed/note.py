@@ -21,7 +21,8 @@ SCHEMA = f"{PARTS}1"
 
 
 class Note(NamedTuple):
-    """The number of `parts`, the version of initctl, and the size and the time of each file that is read, by name.
+    """The number of `parts`, the version of initctl, and the size and the time of each file that is read, by name. In a
+    store, also the tickets of the `uploads` of the result's files.
 
     The inode and the device of a file would differ from machine to machine.
     """
@@ -29,6 +30,7 @@ class Note(NamedTuple):
     parts: int
     version: str
     sources: Mapping[str, list[int]]
+    uploads: Mapping[str, str] = {}
 
     @classmethod
     def of(cls, plan: Plan, draft: Draft, parts: int) -> Self:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from initctl.applied import Applied, applied
 from initctl.distributed.job import Job
+from initctl.distributed.jobs import job_of
 from initctl.distributed.progress import Split, Status
 from initctl.distributed.split import MOST
 from initctl.errors import Problem, UsageError, shown
@@ -16,6 +17,7 @@ from initctl.execution.drafting import drafted_at, placed
 from initctl.execution.execute import opened_writer, written
 from initctl.integers import counting
 from initctl.planning.plan import TORCH
+from initctl.stores.places import local_place
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
@@ -29,9 +31,10 @@ if TYPE_CHECKING:
 class Parts:
     """A result that several processes write in parts, in any order, at once or one after another.
 
-    They must share the file system of the output, and make equal `Parts`: the same plan, output and options. Nothing is
-    visible at the output before `commit`. The result does not depend on the number of parts: it is equal, byte for
-    byte, to what `initctl.apply` writes. A part that was interrupted is written again; one that is done is not.
+    They must share the file system of the output, or write to a store, and make equal `Parts`: the same plan, output
+    and options. Nothing is visible at the output before `commit`. The result does not depend on the number of parts: it
+    is equal, byte for byte, to what `initctl.apply` writes. A part that was interrupted is written again; one that is
+    done is not.
 
     `initctl.parts` makes it.
     """
@@ -93,7 +96,7 @@ class Parts:
             StorageError, UncertainError: as for `initctl.apply`.
         """
         with self._job(threads=thread_count(threads), on_event=on_event, is_commit=True) as job:
-            replaced = job.place.has_content and not job.staging.is_in_place
+            replaced = job.place.has_content and not job.is_in_place
             receipts = job.commit()
             made = written(self.delivery, job.writer, job.draft, replaced=replaced)
         engines = {device: name for receipt in receipts for device, name in receipt.engines.items()}
@@ -110,8 +113,9 @@ class Parts:
         is_kept = is_commit and given.overwrite is False
         delivery = given._replace(overwrite=True) if is_kept else given
         with opened_writer(given, threads=threads, on_event=on_event) as writer:
-            job = Job.of(writer, *drafted_at(self.output, writer, delivery))
-            yield job._replace(place=placed(given, self.output)) if is_kept and not job.staging.is_in_place else job
+            output = local_place(self.output)  # a store may show something else by now
+            job = job_of(writer, *drafted_at(output, writer, delivery))
+            yield replace(job, place=placed(given, output)) if is_kept and not job.is_in_place else job
 
 
 def _check(part: int, parts: int) -> None:

@@ -16,14 +16,19 @@ SCHEMA = f"{PART}1"
 
 
 class WrittenRange(NamedTuple):
-    """A range of a result's `file`, and the CRC-32 of its bytes. A piece is several ranges if it has records with
-    checksums of their own.
+    """A range of a result's `file`, and the CRC-32 of its bytes; or, if it is in a store, the `tag` by which the store
+    knows it. A piece is several ranges if it has records with checksums of their own.
     """
 
     file: str
     start: int
     stop: int
-    crc32: int
+    crc32: int | None = None
+    tag: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields as plain data, without those that it does not have."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,7 +77,7 @@ class Receipt(Displayed):
         }
 
     def to_json(self) -> dict[str, Any]:
-        ranges = [found._asdict() for found in self.ranges]
+        ranges = [found.to_json() for found in self.ranges]
         return {**self.summary(), "parts": self.parts, "was_done": self.was_done, "ranges": ranges}
 
     def report(self, *, unfold: bool = False) -> Report:  # noqa: ARG002 - one line is never folded

@@ -63,9 +63,14 @@ def split(contents: Mapping[str, Content], parts: int) -> list[Share]:
     for share in shares:
         share.pieces.sort(key=lambda piece: (order[piece.file], piece.start))
     writing = [share for share in shares if share.pieces]
-    for number, check in _checks(contents, writing):
-        writing[number].checks.append(check)
+    hand_out_checks(contents, writing)
     return shares
+
+
+def hand_out_checks(contents: Mapping[str, Content], shares: Sequence[Share]) -> None:
+    """Add to `shares`, of which each has pieces, the checks of these `contents`."""
+    for number, check in _checks(contents, shares):
+        shares[number].checks.append(check)
 
 
 def _handed_out(contents: Mapping[str, Content], parts: int) -> Iterator[tuple[int, Piece]]:

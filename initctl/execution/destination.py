@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit.mounts import check_no_bucket
@@ -16,7 +17,7 @@ from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache
-from initctl.stores.mirror import place_of
+from initctl.stores.places import place_of
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
@@ -31,8 +32,9 @@ _ELSEWHERE = "write to another file with -o"
 class Destination(NamedTuple):
     """The real path of the output, a file or a directory, its permissions, and how it takes its place.
 
-    With `no_clobber` nothing is replaced. Otherwise `check` is called before a directory is replaced. If `without` is
-    given, all other files of the directory there become files of the new one, except these.
+    With `no_clobber` nothing is replaced. Otherwise `check` is called before a directory is replaced; in a store,
+    before anything is uploaded. If `without` is given, all other files of the directory there become files of the new
+    one, except these.
     """
 
     path: str
@@ -78,14 +80,15 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
         hint = "leave --no-clobber out to replace it"
         raise ConflictError(Problem("output.exists", f"{shown(output)}: exists", hint))
     _check_kind(path, output, is_directory=is_directory)
+    check = None
     if is_directory:
         check_not_here(path)
-        _check_new(path, output)
+        check = partial(_check_new, path, output) if place_of(path) else None
     else:
         check_not_cached(path)
         if not overwrite:
             _check_is_checkpoint(path, output)
-    return Destination(path, os.stat(path).st_mode, is_directory)
+    return Destination(path, os.stat(path).st_mode, is_directory, check=check)
 
 
 def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
@@ -161,8 +164,8 @@ def _check_kind(path: str, output: str, *, is_directory: bool) -> None:
 
 
 def _check_new(path: str, output: str) -> None:
-    """Raise `ConflictError` if `path` is in a store, and objects are below it."""
-    if place_of(path) and os.listdir(path):
+    """Raise `ConflictError` if objects are below `path`, which is in a store."""
+    if os.listdir(path):
         fault = f"{shown(output)}: contains objects, and a store cannot replace them in one step"
         raise ConflictError(Problem("output.exists", fault, "write to a prefix with nothing below it"))
 

@@ -18,6 +18,7 @@ from initctl.execution.destination import (
 )
 from initctl.execution.output_format import names_directory
 from initctl.execution.rewriting import rewritten
+from initctl.stores.places import place_of
 
 if TYPE_CHECKING:
     from initctl.execution.content import Draft
@@ -63,9 +64,9 @@ def placed(delivery: Delivery, output: str) -> Destination:
 
 def checked(place: Destination, output: str, names: Iterable[str]) -> Destination:
     """`place`, with the check that a directory of `names` may replace what is there. If something is there already, it
-    is checked now too. Messages call it `output`.
+    is checked now too. Messages call it `output`. A store has a check of its own.
     """
-    if not place.is_directory or place.no_clobber:
+    if not place.is_directory or place.no_clobber or place_of(place.path):
         return place
     check = partial(check_replaced, place.path, output, tuple(names))
     if os.path.lexists(place.path):

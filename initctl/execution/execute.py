@@ -15,6 +15,7 @@ from initctl.execution.rewriting import fill_in_place
 from initctl.execution.writer import Writer
 from initctl.filling.memory import check_memory
 from initctl.reading import olds
+from initctl.stores.places import place_of
 from initctl.threads import processors
 from initctl.workers import Workers
 
@@ -56,8 +57,12 @@ def execute(
             return written(delivery, writer)
         draft, place = made
         replaced = delivery.output is not None and place.has_content
-        names = writer.write(draft, place)
-        return written(delivery, writer, draft, replaced=replaced, names=names)
+        if not place_of(place.path):
+            writer.write(draft, place)
+            return written(delivery, writer, draft, replaced=replaced)
+        from initctl.execution.uploading import upload
+
+        return written(delivery, writer, draft, replaced=replaced, names=upload(writer, draft, place))
 
 
 def written(
@@ -122,5 +127,7 @@ def would_replace(delivery: Delivery, output: str, names: Iterable[str]) -> bool
     """
     check_not_source(delivery.plan, output)
     place = placed(delivery, output)
+    if place.check:
+        place.check()
     checked(place, output, names)
     return place.has_content

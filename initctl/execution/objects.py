@@ -10,9 +10,10 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from initctl.errors import Problem, UsageError, listed, shown
+from initctl.errors import InitctlError, Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import Content
 from initctl.formats.directories.index import LONGEST
 from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, weight_name
@@ -20,11 +21,14 @@ from initctl.formats.opening import read_small
 from initctl.formats.strict_json import parse_object
 from initctl.formats.writing.formats import Layout
 from initctl.grouping import grouped
+from initctl.stores.places import place_of
+from initctl.stores.requests import side_by_side
 
 if TYPE_CHECKING:
     from initctl.execution.content import Draft
     from initctl.execution.destination import Destination
     from initctl.formats import Checkpoint
+    from initctl.stores.store import Stored
 
 _WEIGHT_MAP = "weight_map"
 _MARK = re.compile(r"\.r[0-9a-f]{6}\Z")
@@ -40,8 +44,9 @@ class Objects(NamedTuple):
     removed: Sequence[str] = ()
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, draft: Draft, place: Destination) -> Objects:
-        """What `draft`, a result of `checkpoint`, becomes at `place`.
+    def of(cls, checkpoint: Checkpoint, draft: Draft, place: Destination, mark: str) -> Objects:
+        """What `draft`, a result of `checkpoint`, becomes at `place`. Shards that change in place get the `mark`, six
+        hexadecimal digits, in their names.
 
         Raises `UsageError` if several objects would have to be replaced in one step.
         """
@@ -52,9 +57,18 @@ class Objects(NamedTuple):
             return cls([dict(ordered[rank]) for rank in sorted(ordered)])
         dropped = [file.name for file in checkpoint.below.files if file.name in place.without]
         if len(draft.contents) > 1:
-            return _in_place(checkpoint, draft, dropped)
+            return _in_place(checkpoint, draft, dropped, mark)
         contents = {os.path.join(place.path, name): content for name, content in draft.contents.items()}
         return cls([contents], [os.path.join(place.path, name) for name in dropped])
+
+    def remove_old(self, target: str) -> None:
+        """Remove what is replaced. Raises `UncertainError`, which names the `target`, if something is left."""
+        places = [place for path in self.removed if (place := place_of(path)) and place.stored]
+        try:
+            side_by_side([partial(place.store.remove, cast("Stored", place.stored)) for place in places])
+        except InitctlError as error:
+            fault = f"{shown(target)}: is in place, but an old file could not be removed: {error}"
+            raise UncertainError(Problem("storage.leftover", fault, "remove it")) from error
 
 
 def _rank(name: str) -> int:
@@ -64,12 +78,12 @@ def _rank(name: str) -> int:
     return 2 if base == DISTRIBUTED_METADATA or (found and found.is_index) else 1 if found else 0
 
 
-def _in_place(checkpoint: Checkpoint, draft: Draft, dropped: Sequence[str]) -> Objects:
+def _in_place(checkpoint: Checkpoint, draft: Draft, dropped: Sequence[str], mark: str) -> Objects:
     """Several shards under new names; then the index, which names them; then the old ones are removed."""
     index = checkpoint.described_by
     if index is None:
         raise _several(checkpoint, draft.contents)
-    home, mark = os.path.dirname(index), os.urandom(3).hex()
+    home = os.path.dirname(index)
     document = dict(parse_object(read_small(os.path.join(checkpoint.directory, index), LONGEST)))
     shards = {os.path.normpath(os.path.join(home, shard)): shard for shard in document[_WEIGHT_MAP].values()}
     if others := [name for name in draft.contents if name not in shards]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from initctl.layout.ranges import ByteRange, common, joined, uncovered
-from initctl.stores.mirror import place_of
+from initctl.stores.places import place_of
 from initctl.stores.upload_parts import UploadPart, cut
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from initctl.execution.resizing import renewed_content
 from initctl.filling.targets import FilledFile
 from initctl.layout.ranges import total, uncovered
 from initctl.reading import TensorReader
-from initctl.stores.mirror import place_of
+from initctl.stores.places import place_of
 
 if TYPE_CHECKING:
     from initctl.execution.writer import Writer

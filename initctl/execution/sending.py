@@ -12,6 +12,7 @@ from initctl.commit.nameless import NamelessFile
 from initctl.execution.parcels import source_of
 from initctl.layout.ranges import ByteRange
 from initctl.reading import TensorReader
+from initctl.stores.requests import AT_ONCE
 
 if TYPE_CHECKING:
     from initctl.execution.content import Content, Draft
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from initctl.formats import CheckpointFile, Checksum
     from initctl.stores.store import Place, Upload
 
-AT_ONCE = 16
-"""Requests at the same time."""
 _WAITING = 2 * AT_ONCE
 """Requests that are made before the first of them ends."""
 _IN_MEMORY = 128 << 20

@@ -8,18 +8,17 @@ while others are sent.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from initctl.commit.undisturbed import delayed, undisturbed
-from initctl.errors import InitctlError, Problem, UncertainError, shown
+from initctl.errors import InitctlError, Problem, UncertainError
 from initctl.execution.objects import Objects
 from initctl.execution.parcels import parcels_of
-from initctl.execution.sending import AT_ONCE, NewObject, send
-from initctl.stores.mirror import place_of
+from initctl.execution.sending import NewObject, send
+from initctl.stores.places import place_of
+from initctl.stores.requests import side_by_side
 
 if TYPE_CHECKING:
     from initctl.execution.content import Content, Draft
@@ -37,7 +36,9 @@ def upload(writer: Writer, draft: Draft, place: Destination) -> list[str]:
     another program changed the input, or what is at `place`. Then nothing has changed there. `UncertainError` means
     that the store did not say whether the result is there, or that something else is left.
     """
-    objects = Objects.of(writer.checkpoint, draft, place)
+    if place.check:
+        place.check()
+    objects = Objects.of(writer.checkpoint, draft, place, os.urandom(3).hex())
     with ExitStack() as stack:
         groups = [[_begun(path, content, stack) for path, content in group.items()] for group in objects.groups]
         send(writer, draft, _parcels(writer, groups), _checks(objects))
@@ -45,7 +46,7 @@ def upload(writer: Writer, draft: Draft, place: Destination) -> list[str]:
         with undisturbed():
             _commit(groups)
             writer.committed()
-            _remove(objects.removed, place)
+            objects.remove_old(place.path)
     folder = place.path if place.is_directory else os.path.dirname(place.path)
     return [os.path.relpath(new.path, folder) for group in groups for new in group]
 
@@ -81,34 +82,11 @@ def _commit(groups: Sequence[Sequence[NewObject]]) -> None:
     """Make the objects visible, a group after another. If one fails, the others are removed again."""
     try:
         for group in groups:
-            _side_by_side([new.complete for new in group])
+            side_by_side([new.complete for new in group])
     except InitctlError as error:
         try:
-            _side_by_side([new.upload.undo for group in groups for new in group])
+            side_by_side([new.upload.undo for group in groups for new in group])
         except InitctlError as left:
             fault = f"{error}; and a file that was written before could not be removed again: {left}"
             raise UncertainError(Problem("storage.leftover", fault, "remove it")) from error
         raise
-
-
-def _side_by_side(steps: Sequence[Callable[[], None]]) -> None:
-    """Call all `steps`. Raises the failure that is worst."""
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="initctl_send") as pool:
-        failures = [failure for step in [pool.submit(step) for step in steps] if (failure := step.exception())]
-    if failures:
-        raise max(failures, key=lambda failure: isinstance(failure, UncertainError))
-
-
-def _remove(paths: Sequence[str], place: Destination) -> None:
-    """Remove the objects at `paths`, which the new ones replace. Raises `UncertainError` if one is left."""
-
-    def remove(path: str) -> None:
-        there = cast("Place", place_of(path))
-        if there.stored:
-            there.store.remove(there.stored)
-
-    try:
-        _side_by_side([partial(remove, path) for path in paths])
-    except InitctlError as error:
-        fault = f"{shown(place.path)}: is in place, but an old file could not be removed: {error}"
-        raise UncertainError(Problem("storage.leftover", fault, "remove it")) from error

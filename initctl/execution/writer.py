@@ -27,7 +27,6 @@ from initctl.grouping import grouped
 from initctl.layout.ranges import ByteRange, common, joined, total, uncovered
 from initctl.reading import TensorReader
 from initctl.reshaping.renewed_files import RenewedFile, renewed_files
-from initctl.stores.mirror import place_of
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
@@ -100,21 +99,16 @@ class Writer:
         if self.on_event:
             self.on_event(Committed())
 
-    def write(self, draft: Draft, place: Destination) -> list[str] | None:
-        """Write the files of `draft` to `place`. Returns their names there, if they may differ.
+    def write(self, draft: Draft, place: Destination) -> None:
+        """Write the files of `draft` to `place`.
 
         Raises `InputError` if the input is damaged, and what `replace_file`, `replace_directory` and the check of
         `place` raise.
         """
-        if place_of(place.path):
-            from initctl.execution.uploading import upload
-
-            return upload(self, draft, place)
         if place.is_directory:
             self._new_directory(draft, place)
         else:
             self._new_file(draft, place)
-        return None
 
     def _new_file(self, draft: Draft, place: Destination) -> None:
         (content,) = draft.contents.values()

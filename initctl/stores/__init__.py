@@ -2,8 +2,10 @@
 
 url.py          URLs of stores, without credentials
 store.py        what a store can do, and which one a URL names
+places.py       paths that mirror what is in a store, or will be there
 mirror.py       a directory of files that are still in the store
 descriptors.py  descriptors of such files, which fetch what is read
+requests.py     several requests at the same time
 s3.py           Amazon S3, and stores that speak its protocol
 upload_parts.py how a new object is cut into the parts of its upload
 s3_upload.py    new objects in S3, which are visible as a whole or not at all

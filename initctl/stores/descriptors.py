@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from initctl.errors import ConflictError, Problem, shown
 from initctl.layout.ranges import ByteRange, common, joined, uncovered
+from initctl.stores.requests import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 
 _BLOCK = 64 << 10
 """Bytes that `Fetched.read_at` fetches at least: most headers are shorter."""
-_AT_ONCE = 16
-"""Objects that are fetched side by side: a store takes 20 ms or more to answer."""
 _NANOSECONDS = 10**9
 
 
@@ -125,23 +125,20 @@ def readable(path: str) -> str:
 
 def prefetch(paths: Iterable[str]) -> None:
     """Fetch the beginnings of those files at `paths` that are mirrored, side by side. Raises as `Store.read_into`."""
-    _side_by_side(_prefetch, paths)
+    _all(_prefetch, paths)
 
 
 def renew(paths: Iterable[str]) -> None:
     """Let those files at `paths` that are mirrored show the sizes and times that their objects have by now."""
-    _side_by_side(_renew, paths)
+    _all(_renew, paths)
 
 
-def _side_by_side(function: Callable[[_Object], None], paths: Iterable[str]) -> None:
+def _all(function: Callable[[_Object], None], paths: Iterable[str]) -> None:
     """Call `function` with the object of each of those files at `paths` that are mirrored."""
     if not _mirrored:
         return
-    from concurrent.futures import ThreadPoolExecutor
-
     objects = [_mirrored[real] for path in paths if (real := os.path.normpath(path)) in _mirrored]
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="initctl_fetch") as pool:
-        list(pool.map(function, objects))
+    side_by_side([partial(function, found) for found in objects])
 
 
 def _prefetch(found: _Object) -> None:

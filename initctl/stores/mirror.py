@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, StorageError, shown
 from initctl.escaping import show_as
-from initctl.stores.descriptors import forget, is_mirrored, mirror, seen
-from initctl.stores.store import Place, is_stored, opened_store
-from initctl.stores.url import Url, scheme_of, without_file_scheme
+from initctl.stores.descriptors import forget, is_mirrored, mirror
+from initctl.stores.places import mirror_bucket
+from initctl.stores.store import opened_store
+from initctl.stores.url import Url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -60,18 +61,14 @@ def mirrored(url: Url) -> str:
     return os.path.join(home, os.path.basename(url.key)) if found else home
 
 
-def local_place(text: str) -> str:
-    """The path at which a result is written that belongs to `text`: a path, or a URL, whose place is mirrored with all
-    that is there already.
+def mirrored_place(text: str) -> str:
+    """The path of the mirror of the URL `text`, where a result will be: what is there already is mirrored.
 
     Raises `UsageError` for a URL that is not allowed, and `StorageError` if the store refuses it.
     """
-    path = without_file_scheme(text)
-    if not is_stored(scheme_of(path)):
-        return path
-    url = Url.parse(path)
+    url = Url.parse(text)
     try:
-        return _place(url) + ("/" if path.endswith("/") else "")
+        return _place(url) + ("/" if text.endswith("/") else "")
     except InputError as error:
         raise StorageError(*error.problems) from None
 
@@ -89,14 +86,6 @@ def _place(url: Url) -> str:
     return home
 
 
-def place_of(path: str) -> Place | None:
-    """What `path`, a real path, mirrors; None if it is not below a mirror."""
-    for top in _tops.values():
-        if path == top.path or path.startswith(f"{top.path}/"):
-            return Place(top.store, path[len(top.path) + 1 :], seen(path))
-    return None
-
-
 def _top(url: Url) -> _Top:
     """The mirror of the bucket of `url`. Processes that were forked make one of their own."""
     key = (os.getpid(), url.scheme, url.bucket)
@@ -108,6 +97,7 @@ def _top(url: Url) -> _Top:
         os.makedirs(path)
         show_as(path, f"{url.scheme}://{url.bucket}")
         _tops[key] = _Top(path, os.path.join(directory, "kept"), store)
+        mirror_bucket(path, store)
     return _tops[key]
 
 

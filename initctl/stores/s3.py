@@ -72,10 +72,10 @@ class S3:
                 return
         raise StorageError(Problem("store.unreachable", f"{shown(url)}: the connection breaks again and again"))
 
-    def upload(self, name: str, replaces: Stored | None) -> Upload:
+    def upload(self, name: str, replaces: Stored | None, ticket: str | None = None) -> Upload:
         from initctl.stores.s3_upload import S3Upload
 
-        return S3Upload(self, name, replaces)
+        return S3Upload(self, name, replaces, ticket)
 
     def copies_from(self, other: Store) -> bool:
         return isinstance(other, S3)
@@ -103,7 +103,6 @@ class S3:
         return reached
 
     def url(self, name: str) -> str:
-        """How messages call the object `name`."""
         return f"s3://{self.bucket}/{name}"
 
 

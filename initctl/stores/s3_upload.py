@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _TOKEN = "initctl-upload"  # noqa: S105 - not a secret
 """The name of the token in the object's metadata."""
+_TICKET = ":"
+"""What is between the token and the name of the upload in a ticket."""
 _KEPT = (
     "CacheControl",
     "ContentDisposition",
@@ -51,13 +53,18 @@ _CONFLICTS = {
 class S3Upload:
     """An upload to S3, as `Upload` says. An object keeps what its old version has besides its content."""
 
-    def __init__(self, bucket: S3, name: str, replaces: Stored | None) -> None:
+    def __init__(self, bucket: S3, name: str, replaces: Stored | None, ticket: str | None = None) -> None:
         self._client = bucket.client
         self._bucket, self._replaces, self._url = bucket, replaces, bucket.url(name)
-        self._token = os.urandom(16).hex()
         self._place = {"Bucket": bucket.bucket, "Key": name}
-        self._upload: dict[str, str] = {}
+        token, _, upload = (ticket or os.urandom(16).hex()).partition(_TICKET)
+        self._token = token
+        self._upload = {**self._place, "UploadId": upload} if upload else {}
         self._is_over = self._is_complete = False
+
+    @property
+    def ticket(self) -> str:
+        return f"{self._token}{_TICKET}{self._upload['UploadId']}"
 
     def begin(self) -> None:
         with _writing(self._url):
@@ -71,7 +78,7 @@ class S3Upload:
             self._abort()
 
     def undo(self) -> None:
-        if self._is_complete and not self._replaces and self._is_there():
+        if self._is_complete and not self._replaces and self.is_there():
             with _writing(self._url):
                 self._client.delete_object(**self._place)
 
@@ -95,25 +102,43 @@ class S3Upload:
         return tag
 
     def complete(self, tags: Sequence[str]) -> None:
-        parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
-        condition = {"IfMatch": self._replaces.version} if self._replaces else {"IfNoneMatch": "*"}
         try:
-            with _writing(self._url):
-                self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts}, **condition)
+            self._complete(tags)
         except InitctlError as error:
-            if not self._is_there():
+            if not self._is_seen():
                 self._give_up(error)
         self._is_over = self._is_complete = True
+
+    def finish(self, tags: Sequence[str]) -> None:
+        try:
+            self._complete(tags)
+        except InitctlError as error:
+            try:
+                is_there = self.is_there()
+            except InitctlError:
+                self._leave()
+            if not is_there:
+                raise error from None
+        self._is_over = self._is_complete = True
+
+    def is_there(self) -> bool:
+        return self._seen() == self._token
+
+    def _complete(self, tags: Sequence[str]) -> None:
+        parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
+        condition = {"IfMatch": self._replaces.version} if self._replaces else {"IfNoneMatch": "*"}
+        with _writing(self._url):
+            self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts}, **condition)
 
     def _kept(self) -> dict[str, Any]:
         """What the object that is replaced has besides its content."""
         found = self._client.head_object(**self._place)
         return {name: found[name] for name in _KEPT if found.get(name)}
 
-    def _is_there(self) -> bool:
-        """Whether this object is seen. If the store does not answer, it is not."""
+    def _is_seen(self) -> bool:
+        """Whether the object is visible. If the store does not answer, it is not."""
         with suppress(InitctlError):
-            return self._seen() == self._token
+            return self.is_there()
         return False
 
     def _give_up(self, error: InitctlError) -> None:

@@ -41,6 +41,10 @@ class Upload(Protocol):
     refuses it or cannot be reached, and `ConflictError` if another program was faster.
     """
 
+    @property
+    def ticket(self) -> str:
+        """What another process needs to go on with it, once it is begun."""
+
     def begin(self) -> None:
         """Begin the upload. Nothing is visible before its end."""
 
@@ -55,6 +59,12 @@ class Upload(Protocol):
 
         If this raises anything but `UncertainError`, the object was not made, and the upload is gone.
         """
+
+    def finish(self, tags: Sequence[str]) -> None:
+        """The same; but if it raises, the upload may still be there, and this can be tried again."""
+
+    def is_there(self) -> bool:
+        """Whether the object is visible."""
 
     def abort(self) -> None:
         """Give up the upload if it was begun and is not complete."""
@@ -80,8 +90,13 @@ class Store(Protocol):
     def read_into(self, stored: Stored, room: memoryview, offset: int) -> None:
         """Fill `room` with the object's bytes from `offset`. Raises `ConflictError` if another version is there."""
 
-    def upload(self, name: str, replaces: Stored | None) -> Upload:
-        """A new object `name`, in place of the version `replaces`, or of nothing. It is not begun yet."""
+    def url(self, name: str) -> str:
+        """How messages call the object `name`."""
+
+    def upload(self, name: str, replaces: Stored | None, ticket: str | None = None) -> Upload:
+        """A new object `name`, in place of the version `replaces`, or of nothing. It is not begun yet, unless it has
+        the `ticket` of one that is.
+        """
 
     def copies_from(self, other: Store) -> bool:
         """Whether the parts of an upload can be copied from objects of `other`."""

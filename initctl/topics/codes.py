@@ -85,7 +85,7 @@ _EXPLAINED = {
     "security": ("torch.runs_code", "torch.unknown_calls"),
     "performance": ("device.", "storage.memory", "usage.device"),
     "parts": ("parts.", "usage.part"),
-    "stores": ("file.remote", "output.changed", "output.steps", "parts.store", "store.", "usage.url"),
+    "stores": ("file.remote", "output.changed", "output.steps", "store.", "usage.url"),
     "reproducibility": ("rng.", "usage.rng"),
 }
 """The codes of problems that a topic helps with, or what they begin with. What is not here needs no more words."""

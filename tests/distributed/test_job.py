@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import save_file
 
 import initctl
-from initctl.distributed.job import Job
+from initctl.distributed.staged_job import StagedJob
 from initctl.errors import ConflictError, StorageError, UsageError
 from tests.commit.folders import contents, snapshot
 from tests.distributed.checkpoints import CASES, Case, contiguous, network
@@ -208,7 +208,7 @@ def test_new_fields_of_a_configuration_are_another_result(tmp_path: Path):
 def _digest(source: Path, output: Path, **asked: Any) -> str:
     parts = initctl.parts(source, output, rules=["*.bias=ones"], **asked)
     with parts._job(threads=1) as job:
-        assert isinstance(job, Job)
+        assert isinstance(job, StagedJob)
         return job.digest
 
 
@@ -272,16 +272,16 @@ def test_a_staged_file_that_was_removed_or_cut_off_is_refused_by_the_commit_and_
 def test_a_part_whose_directory_was_removed_meanwhile_leaves_no_receipt_in_a_new_one(
     net: Path, parts: initctl.Parts, monkeypatch: pytest.MonkeyPatch
 ):
-    written = Job._written
+    written = StagedJob._written
 
-    def removed_meanwhile(job: Job, share: Any) -> Any:
+    def removed_meanwhile(job: StagedJob, share: Any) -> Any:
         found = written(job, share)
-        monkeypatch.setattr(Job, "_written", written)
+        monkeypatch.setattr(StagedJob, "_written", written)
         shutil.rmtree(staging(net))
         made(net).write(2, 2)
         return found
 
-    monkeypatch.setattr(Job, "_written", removed_meanwhile)
+    monkeypatch.setattr(StagedJob, "_written", removed_meanwhile)
     with pytest.raises(ConflictError, match="is just being put in place"):
         parts.write(1, 2)
     assert made(net).status().missing == (1,)

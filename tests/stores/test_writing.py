@@ -193,10 +193,3 @@ def test_a_file_url_is_a_path(tmp_path):
     path = one_file(tmp_path)
     initctl.apply(path.as_uri(), (tmp_path / "new.safetensors").as_uri(), rules=["norm.bias=zeros"])
     assert (tmp_path / "new.safetensors").exists()
-
-
-@pytest.mark.usefixtures("server")
-def test_several_processes_do_not_write_one_result_in_a_store(tmp_path):
-    parts = initctl.parts(one_file(tmp_path), f"{URL}/new.safetensors", rules=["norm.bias=zeros"])
-    with pytest.raises(UsageError, match="is in a store, where several processes cannot write one result"):
-        parts.write(1, 2)

@@ -1,0 +1,42 @@
+"""Paths that mirror what is in a store, or will be there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from initctl.stores.descriptors import seen
+from initctl.stores.store import Place, is_stored
+from initctl.stores.url import scheme_of, without_file_scheme
+
+if TYPE_CHECKING:
+    from initctl.stores.store import Store
+
+_tops: dict[str, Store] = {}
+"""The buckets that are mirrored, by the directories of their mirrors."""
+
+
+def mirror_bucket(top: str, store: Store) -> None:
+    """Let paths below the directory `top` be places in `store`."""
+    _tops[top] = store
+
+
+def place_of(path: str) -> Place | None:
+    """The place in a store that `path`, a real path, mirrors; None if it is a file's."""
+    for top, store in _tops.items():
+        if path == top or path.startswith(f"{top}/"):
+            return Place(store, path[len(top) + 1 :], seen(path))
+    return None
+
+
+def local_place(text: str) -> str:
+    """The path at which a result is written that belongs to `text`: a path, or a URL, whose place is mirrored with all
+    that is there already.
+
+    Raises `UsageError` for a URL that is not allowed, and `StorageError` if the store refuses it.
+    """
+    path = without_file_scheme(text)
+    if not is_stored(scheme_of(path)):
+        return path
+    from initctl.stores.mirror import mirrored_place
+
+    return mirrored_place(path)
