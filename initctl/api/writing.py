@@ -81,7 +81,7 @@ def apply(
     """
     from initctl.distributed.ranks import group_of_process
     from initctl.output_options import OutputOptions
-    from initctl.stores.places import local_place
+    from initctl.stores.output import local_place
 
     with group_of_process(alone=alone) as ranks:
         path = None if output is None else local_place(path_of("output", output))
@@ -135,7 +135,7 @@ def parts(
     """
     from initctl.distributed.parts import Parts
     from initctl.output_options import OutputOptions
-    from initctl.stores.places import local_place
+    from initctl.stores.output import local_place
 
     path = local_place(path_of("output", output))
     options = OutputOptions(path=path, in_place=False, overwrite=overwrite, max_shard_size=max_shard_size, stale=stale)
@@ -198,7 +198,7 @@ def new(
     """
     from initctl.creating import Target, create, source_of
     from initctl.request import AskedOfNew
-    from initctl.stores.places import local_place
+    from initctl.stores.output import local_place
 
     for name in asked.keys() - AskedOfNew.__annotations__.keys():
         raise unknown(name, AskedOfNew.__annotations__)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from initctl.applied import Applied, applied
-from initctl.distributed.job import Job
 from initctl.distributed.jobs import job_of
 from initctl.distributed.progress import Split, Status
 from initctl.distributed.split import MOST
@@ -17,10 +16,11 @@ from initctl.execution.drafting import drafted_at, placed
 from initctl.execution.execute import opened_writer, written
 from initctl.integers import counting
 from initctl.planning.plan import TORCH
-from initctl.stores.places import local_place
+from initctl.stores.output import local_place
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
+    from initctl.distributed.job import Job
     from initctl.distributed.receipt import Receipt
     from initctl.events import Event
     from initctl.execution import Delivery

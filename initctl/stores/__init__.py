@@ -3,6 +3,7 @@
 url.py          URLs of stores, without credentials
 store.py        what a store can do, and which one a URL names
 places.py       paths that mirror what is in a store, or will be there
+output.py       where a result is written
 mirror.py       a directory of files that are still in the store
 descriptors.py  descriptors of such files, which fetch what is read
 requests.py     several requests at the same time

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from initctl.stores.descriptors import seen
-from initctl.stores.store import Place, is_stored
-from initctl.stores.url import scheme_of, without_file_scheme
+from initctl.stores.store import Place
 
 if TYPE_CHECKING:
     from initctl.stores.store import Store
@@ -26,17 +25,3 @@ def place_of(path: str) -> Place | None:
         if path == top or path.startswith(f"{top}/"):
             return Place(store, path[len(top) + 1 :], seen(path))
     return None
-
-
-def local_place(text: str) -> str:
-    """The path at which a result is written that belongs to `text`: a path, or a URL, whose place is mirrored with all
-    that is there already.
-
-    Raises `UsageError` for a URL that is not allowed, and `StorageError` if the store refuses it.
-    """
-    path = without_file_scheme(text)
-    if not is_stored(scheme_of(path)):
-        return path
-    from initctl.stores.mirror import mirrored_place
-
-    return mirrored_place(path)

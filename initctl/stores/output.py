@@ -1,0 +1,20 @@
+"""Where a result is written: at a path, or at a place in a store."""
+
+from __future__ import annotations
+
+from initctl.stores.store import is_stored
+from initctl.stores.url import scheme_of, without_file_scheme
+
+
+def local_place(text: str) -> str:
+    """The path at which a result is written that belongs to `text`: a path, or a URL, whose place is mirrored with all
+    that is there already.
+
+    Raises `UsageError` for a URL that is not allowed, and `StorageError` if the store refuses it.
+    """
+    path = without_file_scheme(text)
+    if not is_stored(scheme_of(path)):
+        return path
+    from initctl.stores.mirror import mirrored_place
+
+    return mirrored_place(path)
