@@ -111,13 +111,22 @@ class _Scheme(NamedTuple):
     extra: str
 
 
-_SCHEMES = {"s3": _Scheme("initctl.stores.s3", "boto3", "remote")}
+_SCHEMES = {
+    "s3": _Scheme("initctl.stores.s3", "boto3", "remote"),
+    "hf": _Scheme("initctl.stores.hf", "huggingface_hub", "remote"),
+}
 """The module of each scheme, which defines `opened(bucket)`; the library that it imports; and the extra that has it."""
 
 
 def is_stored(scheme: str | None) -> bool:
     """Whether initctl reads and writes URLs of this scheme."""
     return scheme in _SCHEMES
+
+
+def named_schemes() -> str:
+    """All schemes, for a message."""
+    *most, last = (f"{scheme}://" for scheme in _SCHEMES)
+    return f"{', '.join(most)} and {last}"
 
 
 def opened_store(url: Url) -> Store:

@@ -11,38 +11,64 @@ from initctl.errors import Problem, UsageError, shown
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.*)", re.DOTALL)
 _SECRETS = re.compile(r"(?P<scheme>\w[\w+.-]*://)(?:[^@]*@)?(?P<rest>[^?#]*).*", re.DOTALL)
 """Keys may have a slash, so everything before an @ may be one."""
+_HUB_SECRETS = re.compile(r"(?P<scheme>hf://)(?:[^/@]*@|[^@]*:[^@]*@)?(?P<rest>[^?#]*).*", re.DOTALL | re.IGNORECASE)
+"""On the Hugging Face Hub, a revision follows an @."""
+_BUCKET = re.compile(r"[^/]*")
+_REPOSITORY = re.compile(
+    r"(?:(?:models|datasets|spaces)/)?(?!(?:models|datasets|spaces|kernels|buckets)/)\w[\w.-]*/\w[\w.-]*"
+    r"(?:@(?:refs/(?:pr/\d+|convert/\w+)|[^/@]+))?(?=/|\Z)",
+    re.ASCII,
+)
+"""A repository of the Hugging Face Hub and a revision, as huggingface_hub reads them in an `hf://` URL."""
 _FILE = "file"
 _HERE = ("", "localhost")
 """Hosts of files on this machine."""
 
 
+class _Form(NamedTuple):
+    """How the URLs of a scheme are written: a pattern of the bucket, what messages call it, and how it is written."""
+
+    pattern: re.Pattern[str]
+    noun: str
+    written: str
+
+
+_FORMS = {"hf": _Form(_REPOSITORY, "repository", "ORG/NAME[@REVISION][/PATH]")}
+_ANY_FORM = _Form(_BUCKET, "bucket", "BUCKET/KEY")
+
+
 class Url(NamedTuple):
-    """The object `key` in a `bucket`, or all objects below it. `str` gives the URL."""
+    """The object `key` in a `bucket`, or all objects below it. `str` gives the URL.
+
+    On the Hugging Face Hub, the bucket is a repository, and a revision of it if the URL names one.
+    """
 
     scheme: str
     bucket: str
     key: str
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.bucket}/{self.key}"
+        return f"{self.scheme}://{self.bucket}/{self.key}".rstrip("/")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The parts of the URL `text`. Raises `UsageError`, which does not repeat what may be a secret."""
         scheme, rest = _scheme_and_rest(text)
-        bucket, _, key = rest.partition("/")
+        form = _FORMS.get(scheme, _ANY_FORM)
         before, at, _ = rest.partition("@")
-        if "@" in bucket or (at and ":" in before) or "?" in rest or "#" in rest:
+        if "@" in rest.partition("/")[0] or (at and ":" in before) or "?" in rest or "#" in rest:
             fault = f"a URL of {scheme}:// must not contain credentials, ? or #"
-            raise UsageError(Problem("usage.url", fault, f"write only {scheme}://BUCKET/KEY"))
-        if not bucket:
-            raise UsageError(Problem("usage.url", f"{shown(text)}: names no bucket", f"write {scheme}://BUCKET/KEY"))
-        return cls(scheme, bucket, key.strip("/"))
+            raise UsageError(Problem("usage.url", fault, f"write only {scheme}://{form.written}"))
+        found = form.pattern.match(rest)
+        if not found or not found[0]:
+            fault = f"{shown(text)}: names no {form.noun}"
+            raise UsageError(Problem("usage.url", fault, f"write {scheme}://{form.written}"))
+        return cls(scheme, found[0], rest[found.end() :].strip("/"))
 
 
 def without_secrets(text: str) -> str:
     """`text`, if it is a URL, without what may be a name, a password, a query or a signature, for a message."""
-    found = _SECRETS.fullmatch(text)
+    found = _HUB_SECRETS.fullmatch(text) or _SECRETS.fullmatch(text)
     return found["scheme"] + found["rest"] if found else text
 
 

@@ -1,0 +1,232 @@
+"""Repositories of the Hugging Face Hub, by huggingface_hub. The login and the endpoint are configured as for its
+command `hf`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote, urlsplit
+
+from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub.errors import (
+    DisabledRepoError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+)
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
+
+from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, UsageError, shown
+from initctl.stores.store import Stored
+from initctl.version import __version__
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoFolder
+
+_REPOSITORY = re.compile(
+    r"(?:(?P<kind>model|dataset|space)s/)?(?P<name>[^/@]+/[^/@]+)(?:@(?P<revision>.+))?", re.DOTALL
+)
+"""The bucket of a URL."""
+_LIBRARY = "initctl"
+"""How requests call this program."""
+_ATTEMPTS = 5
+"""Requests for a range, if connections break."""
+_MOST_DROPPED = 16 << 20
+"""Bytes that are dropped if the whole file is sent instead of a range of it. Files in git have 10 MB at most."""
+_LOG_IN = "run hf auth login, or set HF_TOKEN"
+GONE, _UNKNOWN, _DENIED, _IN_PART = 404, 401, 403, 206
+_BUSY = (429, 503)
+_AGAIN = (*_BUSY, 500, 502, 504)
+"""Statuses of HTTP. After the last ones, huggingface_hub asks again, a few times."""
+_NO_REPOSITORY, _NO_REVISION = "RepoNotFound", "RevisionNotFound"
+"""Codes of the Hub."""
+LIBRARY_ERROR = cast("type[Exception]", HfHubHTTPError.__bases__[0])
+"""`HTTPError` of httpx, or of httpx2 if huggingface_hub is 2 or later."""
+
+
+def opened(bucket: str) -> Repository:
+    """The repository of this name, at the revision after the @, if there is one. Nothing is asked yet."""
+    return Repository(bucket, _endpoint())
+
+
+class Repository:
+    """A repository at one commit, as `Store` says: the one that the revision names when the first question is asked.
+    So no file changes while it is read.
+
+    The version of a file is its id in git, which depends on the content only: what was planned for a file fits it in
+    later commits too.
+    """
+
+    def __init__(self, bucket: str, endpoint: str | None) -> None:
+        found = cast("re.Match[str]", _REPOSITORY.fullmatch(bucket))
+        self.bucket = bucket
+        self.kind, self.name = found["kind"] or "model", found["name"]
+        self.revision = unquote(found["revision"]) if found["revision"] else None
+        self.api = HfApi(endpoint=endpoint, library_name=_LIBRARY, library_version=__version__)
+        self._known: dict[str, Stored] = {}
+
+    @cached_property
+    def commit(self) -> str:
+        """The SHA of the commit. Raises as the methods do."""
+        with refusing(self.url("")):
+            timeout = constants.HF_HUB_ETAG_TIMEOUT
+            found = self.api.repo_info(self.name, revision=self.revision, repo_type=self.kind, timeout=timeout)
+        if not found.sha:
+            raise StorageError(Problem("store.failed", f"{shown(self.url(''))}: the Hub names no commit"))
+        return found.sha
+
+    def find(self, name: str) -> Stored | None:
+        commit = self.commit
+        if name not in self._known:
+            with refusing(self.url(name)):
+                for found in self.api.get_paths_info(self.name, [name], revision=commit, repo_type=self.kind):
+                    self._note(found)
+        return self._known.get(name)
+
+    def below(self, prefix: str, *, is_deep: bool) -> Iterator[Stored]:
+        folder, commit = prefix.rpartition("/")[0] or None, self.commit
+        with refusing(self.url(prefix)):
+            try:
+                for found in self.api.list_repo_tree(
+                    self.name, folder, recursive=is_deep, revision=commit, repo_type=self.kind
+                ):
+                    if found.path.startswith(prefix) and (stored := self._note(found)):
+                        yield stored
+            except HfHubHTTPError as error:
+                if status_of(error) != GONE or code_of(error) in (_NO_REPOSITORY, _NO_REVISION):
+                    raise
+
+    def _note(self, found: RepoFile | RepoFolder) -> Stored | None:
+        """The file `found`, which is then known: nothing is asked about it again. The Hub lists no times."""
+        if not isinstance(found, RepoFile):
+            return None
+        return self._known.setdefault(found.path, Stored(found.path, found.size, found.blob_id, modified=0))
+
+    def read_into(self, stored: Stored, room: memoryview, offset: int) -> None:
+        """If the connection breaks, the rest is asked for again. Raises `ConflictError` if the commit was deleted."""
+        reached, url = 0, self.url(stored.name)
+        gone = ConflictError(Problem("input.changed", f"{shown(url)}: was deleted while it was read", "run again"))
+        for _ in range(_ATTEMPTS):
+            with refusing(url, gone):
+                reached += self._read(stored, room[reached:], offset + reached)
+            if reached == len(room):
+                return
+        raise StorageError(Problem("store.unreachable", f"{shown(url)}: the connection breaks again and again"))
+
+    def _read(self, stored: Stored, room: memoryview, offset: int) -> int:
+        """Fill `room`, or its beginning if the connection breaks. Returns the number of bytes."""
+        asked = {"Range": f"bytes={offset}-{offset + len(room) - 1}", "Accept-Encoding": "identity"}
+        url = hf_hub_url(self.name, stored.name, repo_type=self.kind, revision=self.commit, endpoint=self.api.endpoint)
+        headers = build_hf_headers(library_name=_LIBRARY, library_version=__version__, headers=asked)
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        reached = 0
+        with http_stream_backoff("GET", url, headers=headers, timeout=timeout, retry_on_status_codes=_AGAIN) as answer:
+            hf_raise_for_status(answer)
+            unwanted = self._before(stored, offset, answer.status_code, answer.headers.get("Content-Range", ""))
+            try:
+                for piece in answer.iter_bytes():
+                    if reached == len(room):
+                        break
+                    wanted = piece[unwanted : unwanted + len(room) - reached]
+                    unwanted -= min(unwanted, len(piece))
+                    room[reached : reached + len(wanted)] = wanted
+                    reached += len(wanted)
+            except LIBRARY_ERROR:
+                pass  # the caller asks for the rest
+        return reached
+
+    def _before(self, stored: Stored, offset: int, status: int, sent: str) -> int:
+        """The number of bytes before `offset` that an answer contains: the whole file may be sent instead of a range.
+        Raises `StorageError` if they are too many.
+        """
+        if status == _IN_PART and sent.startswith(f"bytes {offset}-"):
+            return 0
+        if status == _IN_PART or offset > _MOST_DROPPED:
+            fault = f"{shown(self.url(stored.name))}: the Hub does not answer requests for ranges"
+            raise StorageError(Problem("store.ranges", fault))
+        return offset
+
+    def url(self, name: str) -> str:
+        """How messages call the file `name`."""
+        return f"hf://{self.bucket}/{name}".rstrip("/")
+
+
+@contextmanager
+def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
+    """Turn errors of huggingface_hub into those of this package. Their own texts are not shown: they may contain
+    signed addresses.
+
+    If `gone` is given, it is raised if the file is not there.
+    """
+    try:
+        yield
+    except HfHubHTTPError as error:
+        raise (gone if gone and status_of(error) == GONE else refusal(url, error)) from None
+    except OfflineModeIsEnabled:
+        fault = f"{shown(url)}: HF_HUB_OFFLINE forbids to ask the Hub"
+        raise StorageError(Problem("store.unreachable", fault, "unset HF_HUB_OFFLINE")) from None
+    except HFValidationError:
+        fault = f"{shown(url)}: the Hub allows no such name"
+        raise UsageError(Problem("usage.url", fault, "write hf://ORG/NAME[@REVISION][/PATH]")) from None
+    except (LIBRARY_ERROR, OSError, ValueError) as error:
+        fault = f"{shown(url)}: the Hub cannot be reached: {type(error).__name__}"
+        raise StorageError(Problem("store.unreachable", fault, "HF_ENDPOINT names another server")) from None
+
+
+def refusal(url: str, error: HfHubHTTPError, denied: type[InitctlError] = InputError) -> InitctlError:
+    """The error for a request that the Hub denied, or that failed."""
+    status, code, name = status_of(error), code_of(error), shown(url)
+    if isinstance(error, GatedRepoError):
+        hint = f"accept its terms on its page, then {_LOG_IN}"
+        return denied(Problem("store.denied", f"{name}: the repository is open only to those it was granted to", hint))
+    if isinstance(error, DisabledRepoError):
+        return denied(Problem("store.denied", f"{name}: the Hub has disabled the repository"))
+    if code == _NO_REVISION:
+        hint = "name a branch, a tag or a commit after the @"
+        return denied(Problem("file.missing", f"{name}: the repository has no such revision", hint))
+    if status == _UNKNOWN or code == _NO_REPOSITORY:
+        hint = f"check ORG/NAME; for a private repository, {_LOG_IN}"
+        return denied(Problem("store.denied", f"{name}: the repository does not exist, or is private", hint))
+    if status == _DENIED:
+        return denied(Problem("store.denied", f"{name}: the token does not allow it", _LOG_IN))
+    if status == GONE:
+        return denied(Problem("file.missing", f"{name}: no such file"))
+    if status in _BUSY:
+        hint = "run again later; the Hub answers more often to those who are logged in"
+        return StorageError(Problem("store.busy", f"{name}: the Hub is too busy", hint))
+    return StorageError(Problem("store.failed", f"{name}: the Hub failed: HTTP {status}"))
+
+
+def code_of(error: HfHubHTTPError) -> str:
+    """The Hub's own code of an error."""
+    found: str = error.response.headers.get("X-Error-Code", "")
+    return found
+
+
+def status_of(error: HfHubHTTPError) -> int:
+    """The status of HTTP."""
+    found: int = error.response.status_code
+    return found
+
+
+def _endpoint() -> str | None:
+    """The address of another Hub, if the environment has one. Raises `UsageError`, which does not repeat it."""
+    text = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    if not text:
+        return None
+    try:
+        found = urlsplit(text)
+        is_address = found.scheme in ("http", "https") and found.hostname and found.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        fault = "HF_ENDPOINT is not the address of a server"
+        raise UsageError(Problem("usage.url", fault, "write it as https://huggingface.co"))
+    return text
