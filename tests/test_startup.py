@@ -24,6 +24,7 @@ OTHERS = {
     "initctl.formats.directories.shards",
     "initctl.stores.mirror",
     "boto3",
+    "huggingface_hub",
     "initctl.stream.old_values",
 }
 """What only other formats, stores, other dtypes or old values need."""

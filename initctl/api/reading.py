@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -101,12 +100,14 @@ def diff(
     """
     from initctl.differences import differences
     from initctl.distributed.ranks import coworkers
+    from initctl.formats import is_directory
 
     threads = thread_count(threads)
     roots = root, root if other_root is None else other_root
-    is_directory = os.path.isdir(path_of("a", a)), os.path.isdir(path_of("b", b))
+    a, b = path_of("a", a), path_of("b", b)
+    has_folders = [component is not None and is_directory(path) for path in (a, b)]
     one, other = (
-        inspect(path, root=root, component=component if is_one or not any(is_directory) else None)
-        for path, root, is_one in zip((a, b), roots, is_directory, strict=True)
+        inspect(path, root=root, component=component if has_it or not any(has_folders) else None)
+        for path, root, has_it in zip((a, b), roots, has_folders, strict=True)
     )
     return differences(one, other, patterns, threads=threads, coworkers=coworkers(), on_event=on_event)

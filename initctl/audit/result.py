@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
-from initctl.formats import Checkpoint, beside, read_checkpoint, with_beside
+from initctl.formats import Checkpoint, beside, is_directory, read_checkpoint, with_beside
 from initctl.planning.documents import read_alike, tensors_digest
 
 
@@ -23,9 +22,9 @@ def read_like(
 
     If it is a directory, its `component` is read. Raises `InputError`.
     """
-    folder = component if os.path.isdir(path) else ""
+    folder = component if component and is_directory(path) else None
 
     def read(root: str | None) -> Checkpoint:
-        return read_checkpoint(path, root=root, component=folder or None)
+        return read_checkpoint(path, root=root, component=folder)
 
     return read_alike(read, root, digest_of, wanted) or read(None)

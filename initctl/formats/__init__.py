@@ -29,7 +29,7 @@ from initctl.formats.checkpoint import Checkpoint, Result
 from initctl.formats.checkpoint_file import CheckpointFile, Checksum
 from initctl.formats.config import read_other_config
 from initctl.formats.file_formats import check_is_checkpoint
-from initctl.formats.resolve import read_checkpoint
+from initctl.formats.resolve import is_directory, read_checkpoint
 
 __all__ = [
     "Beside",
@@ -39,6 +39,7 @@ __all__ = [
     "Result",
     "beside",
     "check_is_checkpoint",
+    "is_directory",
     "read_checkpoint",
     "read_other_config",
     "with_beside",

@@ -52,6 +52,16 @@ def read_checkpoint(
     return replace(together(_found(mirrored(url), component), root), path=str(url))
 
 
+def is_directory(path: str | os.PathLike[str]) -> bool:
+    """Whether `path`, or a URL, names a directory. Raises what a store raises."""
+    named = without_file_scheme(path_of("checkpoint", path))
+    if not is_stored(scheme_of(named)):
+        return os.path.isdir(named)
+    from initctl.stores.mirror import mirrored
+
+    return os.path.isdir(mirrored(Url.parse(named)))
+
+
 def _found(path: str, component: str | None) -> Found:
     if os.path.isdir(path):
         from initctl.formats.directories.directory import read_directory

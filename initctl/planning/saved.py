@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from initctl.errors import ConflictError, Problem, RuleError, UsageError, escape, shown
-from initctl.formats import Checkpoint, read_checkpoint
+from initctl.formats import Checkpoint, is_directory, read_checkpoint
 from initctl.initializers import REGISTRY, BoundCall, Initializer, Refused, Unfit
 from initctl.planning.action import Action, Kept
 from initctl.planning.chosen_device import AUTO, with_devices
@@ -62,8 +61,8 @@ class SavedPlan:
         """
         digest_of, wanted = (tensors_digest, "tensors") if is_result else (table_digest, "table")
         path = self.document["checkpoint"] if path is None else path
-        component = self.document["component"] if os.path.isdir(path) else ""
-        read = partial(self._read, path, component or None)
+        component = self.document["component"]
+        read = partial(self._read, path, component if component and is_directory(path) else None)
         table = read_alike(read, self.document["root"], digest_of, self.document[wanted])
         if table is None:
             raise _other(path, self.name)

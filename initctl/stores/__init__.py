@@ -8,6 +8,8 @@ mirror.py       a directory of files that are still in the store
 descriptors.py  descriptors of such files, which fetch what is read
 requests.py     several requests at the same time
 s3.py           Amazon S3, and stores that speak its protocol
+hf.py           repositories of the Hugging Face Hub, at one commit
+hf_commit.py    new commits there, which have all files or do not exist
 upload_parts.py how a new object is cut into the parts of its upload
 s3_upload.py    new objects in S3, which are visible as a whole or not at all
 """

@@ -458,7 +458,7 @@ def test_a_missing_config_json_says_what_to_name(tmp_path: Path, monkeypatch: py
         initctl.new("new", config="meta/llama")
     with pytest.raises(InputError, match=r"hf download meta/llama config\.json$"):
         initctl.new("new", config="https://huggingface.co/meta/llama")
-    with pytest.raises(InputError, match="run hf download meta/llama first"):
+    with pytest.raises(InputError, match="name it hf://meta/llama"):
         initctl.new("new", like="meta/llama", rules=["*=ones"])
     with pytest.raises(InputError, match=r"c\.json: no such file"):
         initctl.new("new", config="c.json")

@@ -4,6 +4,7 @@ import pytest
 
 import initctl.stores.mirror
 from initctl.stores.upload_parts import Limits
+from tests.stores import hub
 from tests.stores.servers import BUCKET, Bucket, Server, running
 
 
@@ -65,3 +66,43 @@ def put(server):
         return f"s3://{BUCKET}/{key}"
 
     return put
+
+
+@pytest.fixture(scope="session")
+def _hub():
+    pytest.importorskip("huggingface_hub")
+    with hub.running() as found:
+        yield found
+
+
+@pytest.fixture
+def hub_server(_hub, monkeypatch, tmp_path):
+    """A server that answers as the Hugging Face Hub does, for processes with the environment of this one."""
+    monkeypatch.setenv("HF_ENDPOINT", _hub.url)
+    monkeypatch.setenv("HF_TOKEN", hub.TOKEN)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "hf-home" / "token"))
+    yield _hub
+    _hub.clear()
+
+
+@pytest.fixture
+def push(hub_server):
+    """Commits a file, or all files of a directory, to a repository, and gives the URL."""
+
+    def push(path, folder="", name=hub.NAME, kind="models", branch="main"):
+        found = hub_server.repositories.setdefault(f"{kind}/{name}", hub.Repository())
+        before = found.head(branch) if branch in found.refs else {}
+        start = f"{folder}/" if folder else ""
+        if path.is_dir():
+            files = {start + str(one.relative_to(path)): one.read_bytes() for one in path.rglob("*") if one.is_file()}
+        else:
+            files = {start + path.name: path.read_bytes()}
+        found.add({**before, **files}, branch)
+        hub_server.asked.clear()
+        prefix = "" if kind == "models" else f"{kind}/"
+        return f"hf://{prefix}{name}/{folder if path.is_dir() else start + path.name}".rstrip("/")
+
+    return push

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+from typing import NoReturn
 
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
+from initctl.stores.store import named_schemes
 from initctl.stores.url import without_secrets
 
-_ONLY = "initctl reads only local checkpoints and s3:// URLs"
+_ONLY = f"initctl reads only local checkpoints and URLs of {named_schemes()}"
 _HUB = re.compile(
     r"(?:hf://(?:models/)?|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/)"
-    r"(?P<name>[\w.-]+(?:/(?!(?:resolve|blob|raw|tree)/)[\w.-]+)?)"
-    r"(?:/(?:resolve|blob|raw)/[^/?]+/(?P<file>[^?]+))?(?:[/@?].*)?"
+    r"(?P<name>(?:datasets|spaces)/[\w.-]+/[\w.-]+|[\w.-]+(?:/(?!(?:resolve|blob|raw|tree)/)[\w.-]+)?)"
+    r"(?:/(?:resolve|blob|raw|tree)/(?P<revision>refs/pr/\d+|[^/?]+)(?:/(?P<file>[^?]+))?)?(?:[/@?].*)?"
 )
 """A model's page or a file of it, at a revision; the names of old models have no organization."""
+_DEFAULT = "main"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 """`org/name`, as in huggingface_hub/utils/_validators.py."""
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://.+")
@@ -33,20 +36,31 @@ _COPY = {
 def refuse_missing(path: str, wanted: str | None = None) -> None:
     """Raise `InputError` if `path`, which does not exist, names a model on a hub, a server or in a bucket.
 
-    The hint says how to download it, or just the file of it that is `wanted`.
+    The hint says how initctl can read it, or how to download it. If only a local file is read, its name is `wanted`.
     """
     path = without_secrets(path)
     if found := _HUB.fullmatch(path):
-        message = f"{shown(path)}: is on the Hugging Face Hub, but {_ONLY}"
-        names = " ".join(map(shown, filter(None, (found["name"], found["file"] or wanted))))
-        raise InputError(Problem("file.remote", message, f"download it first: hf download {names}"))
+        _refuse_hub(path, found, wanted)
     if found := _URL.fullmatch(path):
         copy = _COPY.get(found["scheme"].lower())
         message = f"{shown(path)}: is a URL, but {_ONLY}"
         raise InputError(Problem("file.remote", message, f"download it first{f': {copy}' if copy else ''}"))
     if _HUB_NAME.fullmatch(path) and not path.endswith(_ENDINGS) and not os.path.isdir(os.path.dirname(path)):
         message = f"{shown(path)}: no such file or directory; {_ONLY}"
-        hint = (
-            f"if it is a model on the Hugging Face Hub, run hf download {' '.join(filter(None, (path, wanted)))} first"
-        )
+        hint = f"if it is a model on the Hugging Face Hub, name it hf://{path}"
+        if wanted:
+            hint = f"if it is a model on the Hugging Face Hub, run hf download {path} {wanted} first"
         raise InputError(Problem("file.missing", message, hint))
+
+
+def _refuse_hub(path: str, found: re.Match[str], wanted: str | None) -> NoReturn:
+    """Raise `InputError` for a page of the Hugging Face Hub, or of a file there."""
+    name, revision, file = found["name"], found["revision"], found["file"]
+    if wanted or "/" not in name:
+        names = " ".join(map(shown, filter(None, (name, file or wanted))))
+        fault = "a local file is needed" if wanted else _ONLY
+        message = f"{shown(path)}: is on the Hugging Face Hub, but {fault}"
+        raise InputError(Problem("file.remote", message, f"download it first: hf download {names}"))
+    at = f"@{revision}" if revision not in (None, _DEFAULT) else ""
+    hint = f"name it {shown(f'hf://{name}{at}/{file}' if file else f'hf://{name}{at}')}"
+    raise InputError(Problem("file.remote", f"{shown(path)}: is a page of the Hugging Face Hub", hint))

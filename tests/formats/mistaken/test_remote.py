@@ -12,60 +12,55 @@ from initctl.formats import read_checkpoint
 if TYPE_CHECKING:
     from pathlib import Path
 
+ONLY = "initctl reads only local checkpoints and URLs of s3:// and hf://"
+PAGE = "is a page of the Hugging Face Hub"
 NAMES = {
     "meta-llama/Llama-3.1-8B": (
         "file.missing",
-        "no such file or directory; initctl reads only local checkpoints and s3:// URLs",
-        "if it is a model on the Hugging Face Hub, run hf download meta-llama/Llama-3.1-8B first",
-    ),
-    "hf://meta-llama/Llama-3.1-8B": (
-        "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
-        "download it first: hf download meta-llama/Llama-3.1-8B",
-    ),
-    "hf://openai-community/gpt2/model.safetensors": (
-        "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
-        "download it first: hf download openai-community/gpt2",
+        f"no such file or directory; {ONLY}",
+        "if it is a model on the Hugging Face Hub, name it hf://meta-llama/Llama-3.1-8B",
     ),
     "https://huggingface.co/google-bert/bert-base-uncased/resolve/main/model.safetensors": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
-        "download it first: hf download google-bert/bert-base-uncased model.safetensors",
-    ),
-    "https://huggingface.co/gpt2/resolve/main/model.safetensors?download=true": (
-        "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
-        "download it first: hf download gpt2 model.safetensors",
+        PAGE,
+        "name it hf://google-bert/bert-base-uncased/model.safetensors",
     ),
     "https://huggingface.co/org/name/blob/main/unet/model.safetensors": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
-        "download it first: hf download org/name unet/model.safetensors",
+        PAGE,
+        "name it hf://org/name/unet/model.safetensors",
+    ),
+    "https://huggingface.co/org/name/tree/v1.0/unet": ("file.remote", PAGE, "name it hf://org/name@v1.0/unet"),
+    "https://huggingface.co/org/name/tree/refs/pr/3": ("file.remote", PAGE, "name it hf://org/name@refs/pr/3"),
+    "https://hf.co/datasets/org/name": ("file.remote", PAGE, "name it hf://datasets/org/name"),
+    "https://huggingface.co/gpt2/resolve/main/model.safetensors?download=true": (
+        "file.remote",
+        f"is on the Hugging Face Hub, but {ONLY}",
+        "download it first: hf download gpt2 model.safetensors",
     ),
     "https://huggingface.co/gpt2/tree/main": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
+        f"is on the Hugging Face Hub, but {ONLY}",
         "download it first: hf download gpt2",
     ),
     "huggingface.co/gpt2": (
         "file.remote",
-        "is on the Hugging Face Hub, but initctl reads only local checkpoints and s3:// URLs",
+        f"is on the Hugging Face Hub, but {ONLY}",
         "download it first: hf download gpt2",
     ),
     "gs://bucket/model": (
         "file.remote",
-        "is a URL, but initctl reads only local checkpoints and s3:// URLs",
+        f"is a URL, but {ONLY}",
         "download it first: gcloud storage cp --recursive URL DIRECTORY",
     ),
     "https://example.org/m.pt": (
         "file.remote",
-        "is a URL, but initctl reads only local checkpoints and s3:// URLs",
+        f"is a URL, but {ONLY}",
         "download it first: curl -LO URL",
     ),
     "hdfs://host/m": (
         "file.remote",
-        "is a URL, but initctl reads only local checkpoints and s3:// URLs",
+        f"is a URL, but {ONLY}",
         "download it first",
     ),
 }
@@ -85,7 +80,7 @@ def refusal(path: str) -> tuple[str, str, str | None]:
 
 
 @pytest.mark.parametrize(("name", "expected"), NAMES.items(), ids=NAMES)
-def test_a_model_that_is_somewhere_else_is_to_be_downloaded_first(name: str, expected: tuple[str, str, str]):
+def test_a_model_that_is_somewhere_else_is_named_and_so_is_the_way_to_it(name: str, expected: tuple[str, str, str]):
     assert refusal(name) == expected
 
 
