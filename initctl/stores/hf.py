@@ -43,7 +43,7 @@ _MOST_DROPPED = 16 << 20
 _LOG_IN = "run hf auth login, or set HF_TOKEN"
 GONE, _UNKNOWN, _DENIED, _IN_PART = 404, 401, 403, 206
 _BUSY = (429, 503)
-_AGAIN = (*_BUSY, 500, 502, 504)
+AGAIN = (*_BUSY, 500, 502, 504)
 """Statuses of HTTP. After the last ones, huggingface_hub asks again, a few times."""
 _NO_REPOSITORY, _NO_REVISION = "RepoNotFound", "RevisionNotFound"
 """Codes of the Hub."""
@@ -127,7 +127,7 @@ class Repository:
         headers = build_hf_headers(library_name=_LIBRARY, library_version=__version__, headers=asked)
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
         reached = 0
-        with http_stream_backoff("GET", url, headers=headers, timeout=timeout, retry_on_status_codes=_AGAIN) as answer:
+        with http_stream_backoff("GET", url, headers=headers, timeout=timeout, retry_on_status_codes=AGAIN) as answer:
             hf_raise_for_status(answer)
             unwanted = self._before(stored, offset, answer.status_code, answer.headers.get("Content-Range", ""))
             try:

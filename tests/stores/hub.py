@@ -75,7 +75,7 @@ class Repository:
     ignored: str = ""
 
     def add(self, files: dict[str, bytes], branch: str = "main", title: str = "A commit", message: str = "") -> str:
-        """Make a commit whose files are `files`."""
+        """Make a commit with these files only."""
         commit = Commit(files, title, message, self.refs.get(branch))
         self.commits[commit.sha] = commit
         self.refs[branch] = commit.sha
@@ -115,6 +115,8 @@ class Hub:
         self.knows_ranges = True
         self.gate: threading.Barrier | None = None
         """If given, ranges of shards are answered in groups: all of a group must have been asked for."""
+        self.before: tuple[str, Callable[[], object]] | None = None
+        """What happens just before the next request whose path contains a text."""
         self.url = self.cdn = ""
 
     def clear(self) -> None:
@@ -122,7 +124,7 @@ class Hub:
         self.uploaded.clear()
         self.asked.clear()
         self.faults.clear()
-        self.breaking, self.knows_ranges, self.gate = 0, True, None
+        self.breaking, self.knows_ranges, self.gate, self.before = 0, True, None, None
 
     @property
     def nbytes(self) -> int:
@@ -157,6 +159,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         address = urlsplit(self.path)
         self.asked_for, self.query = unquote(address.path), parse_qs(address.query)
+        if self.hub.before and self.hub.before[0] in self.asked_for:
+            self.hub.before[1]()
+            self.hub.before = None
         fault = next((one for one in self.hub.faults if one.fits(self.command, self.asked_for)), None)
         if fault:
             self.hub.faults.remove(fault)
