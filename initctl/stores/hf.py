@@ -177,7 +177,9 @@ def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
         raise UsageError(Problem("usage.url", fault, "write hf://ORG/NAME[@REVISION][/PATH]")) from None
     except (LIBRARY_ERROR, OSError, ValueError) as error:
         fault = f"{shown(url)}: the Hub cannot be reached: {type(error).__name__}"
-        raise StorageError(Problem("store.unreachable", fault, "HF_ENDPOINT names another server")) from None
+        raise StorageError(
+            Problem("store.unreachable", fault, "check the connection; HF_ENDPOINT sets another server")
+        ) from None
 
 
 def refusal(url: str, error: HfHubHTTPError, denied: type[InitctlError] = InputError) -> InitctlError:
@@ -223,10 +225,10 @@ def _endpoint() -> str | None:
         return None
     try:
         found = urlsplit(text)
-        is_address = found.scheme in ("http", "https") and found.hostname and found.port != 0
+        is_address = found.scheme in ("http", "https") and found.hostname and found.port != 0 and "@" not in text
     except ValueError:
         is_address = False
     if not is_address:
-        fault = "HF_ENDPOINT is not the address of a server"
+        fault = "HF_ENDPOINT is not the address of a server, or contains credentials"
         raise UsageError(Problem("usage.url", fault, "write it as https://huggingface.co"))
     return text

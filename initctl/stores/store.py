@@ -130,13 +130,14 @@ def named_schemes() -> str:
 
 
 def opened_store(url: Url) -> Store:
-    """The bucket of `url`. Raises `InputError` if a library is missing."""
+    """The bucket of `url`. Raises `InputError` if a library is missing or too old."""
     scheme = _SCHEMES[url.scheme]
     try:
         open_bucket = cast("Callable[[str], Store]", import_module(scheme.module).opened)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         if not error.name or error.name.partition(".")[0] not in (scheme.library, "botocore"):
             raise
-        fault = f"{url.scheme}:// needs {scheme.library}, which is not installed"
+        state = "is not installed" if isinstance(error, ModuleNotFoundError) else "is installed in another version"
+        fault = f"{url.scheme}:// needs {scheme.library}, which {state}"
         raise InputError(Problem("store.library", fault, f"pip install 'initctl[{scheme.extra}]'")) from None
     return open_bucket(url.bucket)

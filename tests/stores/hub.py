@@ -13,6 +13,7 @@ import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -94,11 +95,17 @@ class Repository:
         return self.commits[self.refs[branch]].files
 
 
+@lru_cache
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@lru_cache
 def oid(name: str, content: bytes) -> str:
     """The id of a file in git, which is the pointer's if the file is kept outside of it."""
     if name.endswith(_LARGE):
-        sha256 = hashlib.sha256(content).hexdigest()
-        content = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {len(content)}\n".encode()
+        size = len(content)
+        content = f"version https://git-lfs.github.com/spec/v1\noid sha256:{_sha256(content)}\nsize {size}\n".encode()
     return hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
 
 
@@ -113,6 +120,10 @@ class Hub:
         self.breaking = 0
         """The number of ranges that are sent only in part: then the connection breaks."""
         self.knows_ranges = True
+        self.shift = 0
+        """The bytes by which ranges begin too late."""
+        self.cut_off = 0
+        """The number of answers that clients did not read to their end."""
         self.gate: threading.Barrier | None = None
         """If given, ranges of shards are answered in groups: all of a group must have been asked for."""
         self.before: tuple[str, Callable[[], object]] | None = None
@@ -125,6 +136,7 @@ class Hub:
         self.asked.clear()
         self.faults.clear()
         self.breaking, self.knows_ranges, self.gate, self.before = 0, True, None, None
+        self.shift = self.cut_off = 0
 
     @property
     def nbytes(self) -> int:
@@ -278,7 +290,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(404, "EntryNotFound")
         if not file.endswith(_LARGE):
             return self._in_range(file, commit.files[file], {"X-Repo-Commit": commit.sha})
-        digest = hashlib.sha256(commit.files[file]).hexdigest()
+        digest = _sha256(commit.files[file])
         self.hub.uploaded[digest] = commit.files[file]
         place = f"{self.hub.cdn}/repos/{digest}/{file}?X-Signature=canary-signature"
         return 302, {"Location": place, "X-Repo-Commit": commit.sha, "X-Linked-Etag": f'"{digest}"'}, b""
@@ -297,7 +309,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.gate.wait()
         if not found or not self.hub.knows_ranges:
             return 200, headers, content
-        start, stop = int(found[1]), min(int(found[2]) + 1, len(content))
+        start, stop = int(found[1]) + self.hub.shift, min(int(found[2]) + 1, len(content))
         if start >= len(content):
             raise _RefusedError(416)
         return 206, {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{len(content)}"}, content[start:stop]
@@ -380,7 +392,7 @@ def _json(document: object, headers: Mapping[str, str] | None = None) -> tuple[i
 def _entry(name: str, content: bytes) -> dict[str, object]:
     found: dict[str, object] = {"type": "file", "path": name, "size": len(content), "oid": oid(name, content)}
     if name.endswith(_LARGE):
-        digest = hashlib.sha256(content).hexdigest()
+        digest = _sha256(content)
         found["lfs"] = {"oid": digest, "size": len(content), "pointerSize": 134}
     return found
 
@@ -389,14 +401,15 @@ def _remote_oid(name: str, content: bytes | None) -> str | None:
     """What the Hub says of a file before it is uploaded: the digest of what it has under this name."""
     if content is None:
         return None
-    return hashlib.sha256(content).hexdigest() if name.endswith(_LARGE) else oid(name, content)
+    return _sha256(content) if name.endswith(_LARGE) else oid(name, content)
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    hub: Hub
 
     def handle_error(self, *_: object) -> None:
-        """Clients may go away."""
+        self.hub.cut_off += 1
 
 
 @contextmanager
@@ -407,6 +420,7 @@ def running() -> Iterator[Hub]:
     for host in ("hub", "cdn"):
         handler = type("Handler", (_Handler,), {"hub": hub, "host": host})
         server = _Server(("127.0.0.1", 0), handler)
+        server.hub = hub
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         servers.append((server, thread))

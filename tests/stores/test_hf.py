@@ -276,12 +276,21 @@ def test_a_file_that_is_sent_whole_is_read(model, push, hub_server):
     assert initctl.stats(url).to_json() == initctl.stats(model).to_json()
 
 
-def test_a_large_file_that_is_sent_whole_is_not_read_to_its_end(file, push, hub_server, monkeypatch):
-    url = push(file)
+def test_a_large_file_that_is_sent_whole_is_not_read_to_its_end(push, hub_server, tmp_path):
+    save_file({"zeros": torch.zeros(48 << 20, dtype=torch.uint8), "last": torch.ones(4)}, tmp_path / "net.safetensors")
+    url = push(tmp_path / "net.safetensors")
     hub_server.knows_ranges = False
-    monkeypatch.setattr("initctl.stores.hf._MOST_DROPPED", 1000)
+    assert len(initctl.inspect(url).tensors) == 2
+    assert hub_server.cut_off == 1
     with pytest.raises(StorageError, match="does not answer requests for ranges"):
-        initctl.stats(url)
+        initctl.stats(url, ["zeros"])
+
+
+def test_a_range_that_begins_elsewhere_is_refused(file, push, hub_server):
+    url = push(file)
+    hub_server.shift = 1
+    with pytest.raises(StorageError, match="does not answer requests for ranges"):
+        initctl.inspect(url)
 
 
 def test_ranges_of_a_file_are_read_at_any_offset(file, push):
@@ -291,7 +300,7 @@ def test_ranges_of_a_file_are_read_at_any_offset(file, push):
             assert read_at(descriptor, length, start) == content[start : start + length]
 
 
-@pytest.mark.parametrize("address", ["none", "http://", "http://host:port", "ftp://canary@host"])
+@pytest.mark.parametrize("address", ["none", "http://", "http://host:port", "ftp://canary", "http://user:canary@host"])
 def test_an_endpoint_that_is_no_address_is_refused_and_not_repeated(address, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", address)
     with pytest.raises(UsageError, match="HF_ENDPOINT is not the address of a server") as refused:

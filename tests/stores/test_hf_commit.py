@@ -154,8 +154,9 @@ def test_commits_of_others_may_follow_one_whose_answer_is_lost(repository, files
     assert repository.commits[sha].files == {**OLD, **contents(files)}
 
 
-def test_a_commit_of_others_is_not_taken_for_one_whose_answer_is_lost(repository, files, hub_server):
-    their_files = {**OLD, **contents(files), "README.md": b"# Theirs"}
+@pytest.mark.parametrize("name", ["README.md", "model.safetensors"])
+def test_a_commit_of_others_is_not_taken_for_one_whose_answer_is_lost(name, repository, files, hub_server):
+    their_files = {**OLD, **contents(files), name: b"theirs"}
     hub_server.before = ("/commit/", lambda: repository.add(their_files))
     hub_server.faults += on_commit(0, is_obeyed=False)
     with pytest.raises(ConflictError):
@@ -177,6 +178,12 @@ def test_if_the_history_cannot_be_read_it_is_not_known_whether_there_is_a_commit
     with pytest.raises(UncertainError):
         commit(files)
     assert repository.head() == {**OLD, **contents(files)}
+
+
+def test_a_refusal_does_not_say_that_an_earlier_request_is_over(repository, files, hub_server):
+    hub_server.faults += [*on_commit(0, is_obeyed=False), *on_commit(403)]
+    with pytest.raises(UncertainError):
+        commit(files)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +229,7 @@ def test_whatever_answer_is_lost_the_error_says_what_is_there(repository, files,
     commit(files)
     asked = [(one.method, one.path) for one in hub_server.asked]
     first = [*repository.history(repository.refs["main"])][-1]
+    assert len(asked) > 5
     for number, (method, path) in enumerate(asked):
         if "/api/" not in path:
             continue

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 import initctl
@@ -76,3 +80,21 @@ def test_other_texts_are_paths():
 def test_a_file_url_of_another_machine_is_refused(text):
     with pytest.raises(UsageError, match="not a file on this machine"):
         without_file_scheme(text)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "library", "content", "says"),
+    [
+        ("s3", "boto3", "raise ModuleNotFoundError(name='boto3')", "which is not installed"),
+        ("hf", "huggingface_hub", "raise ModuleNotFoundError(name='huggingface_hub')", "which is not installed"),
+        ("hf", "huggingface_hub", "", "which is installed in another version"),
+    ],
+)
+def test_a_library_that_is_missing_or_too_old_is_named(scheme, library, content, says, tmp_path):
+    (tmp_path / f"{library}.py").write_text(content)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-m", "initctl", "inspect", f"{scheme}://org/name/net"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 3
+    assert f"{scheme}:// needs {library}, {says}" in ran.stderr
+    assert "pip install 'initctl[remote]'" in ran.stderr

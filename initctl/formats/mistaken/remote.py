@@ -46,11 +46,9 @@ def refuse_missing(path: str, wanted: str | None = None) -> None:
         message = f"{shown(path)}: is a URL, but {_ONLY}"
         raise InputError(Problem("file.remote", message, f"download it first{f': {copy}' if copy else ''}"))
     if _HUB_NAME.fullmatch(path) and not path.endswith(_ENDINGS) and not os.path.isdir(os.path.dirname(path)):
-        message = f"{shown(path)}: no such file or directory; {_ONLY}"
-        hint = f"if it is a model on the Hugging Face Hub, name it hf://{path}"
-        if wanted:
-            hint = f"if it is a model on the Hugging Face Hub, run hf download {path} {wanted} first"
-        raise InputError(Problem("file.missing", message, hint))
+        advice = f"run hf download {path} {wanted} first" if wanted else f"name it hf://{path}"
+        hint = f"if it is a model on the Hugging Face Hub, {advice}"
+        raise InputError(Problem("file.missing", f"{shown(path)}: no such file or directory", hint))
 
 
 def _refuse_hub(path: str, found: re.Match[str], wanted: str | None) -> NoReturn:

@@ -17,7 +17,7 @@ PAGE = "is a page of the Hugging Face Hub"
 NAMES = {
     "meta-llama/Llama-3.1-8B": (
         "file.missing",
-        f"no such file or directory; {ONLY}",
+        "no such file or directory",
         "if it is a model on the Hugging Face Hub, name it hf://meta-llama/Llama-3.1-8B",
     ),
     "https://huggingface.co/google-bert/bert-base-uncased/resolve/main/model.safetensors": (
