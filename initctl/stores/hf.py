@@ -60,8 +60,8 @@ class Repository:
     """A repository at one commit, as `Store` says: the one that the revision names when the first question is asked.
     So no file changes while it is read.
 
-    The version of a file is its id in git, which depends on the content only: what was planned for a file fits it in
-    later commits too.
+    The version of a file is its id in git, which depends on its content only: it is the same in each commit that leaves
+    the file as it is.
     """
 
     def __init__(self, bucket: str, endpoint: str | None) -> None:

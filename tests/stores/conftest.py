@@ -81,8 +81,9 @@ def hub_server(_hub, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_ENDPOINT", _hub.url)
     monkeypatch.setenv("HF_TOKEN", hub.TOKEN)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
-    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    for setting in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(setting, "1")
+        monkeypatch.setattr(f"huggingface_hub.constants.{setting}", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "hf-home" / "token"))
     yield _hub
     _hub.clear()
