@@ -38,8 +38,8 @@ _NOTHING_IGNORED = "#"
 def commit(
     repository: Repository, files: Mapping[str, str], *, parent: str, removed: Sequence[str] = (), title: str
 ) -> str:
-    """Commit `files`, the local path of each name, to the branch of `repository`, and remove the `removed` ones.
-    Returns the SHA of the commit, which follows `parent`, the SHA of another one.
+    """Commit `files`, the local path of each name, to the branch of `repository`, and remove the `removed` ones, which
+    are there. Returns the SHA of the commit, which follows `parent`, the SHA of another one.
 
     Raises `StorageError` if it was not made, `ConflictError` if `parent` is not the last commit of the branch, and
     `UncertainError` if the Hub says neither.
@@ -137,9 +137,9 @@ class _Change:
 
     def _is_in(self, sha: str) -> bool:
         """Whether the commit `sha` has all files, and none that is removed."""
-        names = [*self._files, *self._removed]
-        infos = self._api.get_paths_info(self._name, names, repo_type=self._kind, revision=sha)
-        found = {info.path: info for info in infos if isinstance(info, RepoFile)}
+        names = {*self._files, *self._removed}
+        tree = self._api.list_repo_tree(self._name, recursive=True, repo_type=self._kind, revision=sha)
+        found = {one.path: one for one in tree if isinstance(one, RepoFile) and one.path in names}
         return found.keys() == self._files.keys() and all(
             _is_same(found[addition.path_in_repo], addition, self._files[addition.path_in_repo])
             for addition in self._additions

@@ -13,11 +13,13 @@ COMMANDS = commands(find_topic("stores").text)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_proposed_command_runs_without_a_complaint(tmp_path, put, command):
+def test_a_proposed_command_runs_without_a_complaint(tmp_path, put, push, command):
     network(tmp_path / "net.safetensors")
     initctl.apply(tmp_path / "net.safetensors", tmp_path / "sharded", max_shard_size="10kB")
     put(tmp_path / "net.safetensors", "models/net.safetensors")
     put(tmp_path / "sharded", "models/net")
+    push(tmp_path / "sharded")
+    push(tmp_path / "net.safetensors", branch="v1.0")
     assert ran(command, tmp_path) == (0, "")
 
 
