@@ -25,10 +25,13 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_st
 
 from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, UsageError, shown
 from initctl.stores.store import Stored
+from initctl.stores.upload_parts import LIMITS
 from initctl.version import __version__
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFolder
+
+    from initctl.stores.store import Store, Upload
 
 _REPOSITORY = re.compile(
     r"(?:(?P<kind>model|dataset|space)s/)?(?P<name>[^/@]+/[^/@]+)(?:@(?P<revision>.+))?", re.DOTALL
@@ -64,6 +67,8 @@ class Repository:
     the file as it is.
     """
 
+    limits = LIMITS
+
     def __init__(self, bucket: str, endpoint: str | None) -> None:
         found = cast("re.Match[str]", _REPOSITORY.fullmatch(bucket))
         self.bucket = bucket
@@ -81,6 +86,11 @@ class Repository:
         if not found.sha:
             raise StorageError(Problem("store.failed", f"{shown(self.url(''))}: the Hub names no commit"))
         return found.sha
+
+    def now(self) -> Repository:
+        """The repository at the commit that the revision names now."""
+        found = opened(self.bucket)
+        return self if (found.api.endpoint, found.commit) == (self.api.endpoint, self.commit) else found
 
     def find(self, name: str) -> Stored | None:
         commit = self.commit
@@ -152,6 +162,19 @@ class Repository:
             fault = f"{shown(self.url(stored.name))}: the Hub does not answer requests for ranges"
             raise StorageError(Problem("store.ranges", fault))
         return offset
+
+    def upload(self, name: str, replaces: Stored | None) -> Upload:  # noqa: ARG002
+        raise self._unwritable(name)
+
+    def copies_from(self, other: Store) -> bool:  # noqa: ARG002
+        return False
+
+    def remove(self, stored: Stored) -> None:
+        raise self._unwritable(stored.name)
+
+    def _unwritable(self, name: str) -> UsageError:
+        hint = f"write to a local path with -o, then run hf upload {self.name} PATH"
+        return UsageError(Problem("output.remote", f"{shown(self.url(name))}: cannot be written", hint))
 
     def url(self, name: str) -> str:
         """How messages call the file `name`."""

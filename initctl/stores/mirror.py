@@ -87,9 +87,11 @@ def _place(url: Url) -> str:
 
 
 def _top(url: Url) -> _Top:
-    """The mirror of the bucket of `url`. Processes that were forked make one of their own."""
+    """The mirror of the bucket of `url` as it is now. Processes that were forked make one of their own."""
     key = (os.getpid(), url.scheme, url.bucket)
-    if key not in _tops:
+    if key in _tops:
+        _tops[key] = _tops[key]._replace(store=_tops[key].store.now())
+    else:
         store = opened_store(url)
         directory = os.path.realpath(tempfile.mkdtemp(prefix="initctl-"))
         register(_remove, directory, os.getpid())

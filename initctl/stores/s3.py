@@ -44,6 +44,9 @@ class S3:
         self.bucket = bucket
         self.client = client
 
+    def now(self) -> S3:
+        return self
+
     def find(self, name: str) -> Stored | None:
         with refusing(self.url(name)):
             try:

@@ -81,6 +81,9 @@ class Store(Protocol):
     limits: Limits
     """What it accepts as the parts of an upload."""
 
+    def now(self) -> Store:
+        """The bucket as it is now. It is this one, unless this one shows what was there before."""
+
     def find(self, name: str) -> Stored | None:
         """The object `name`, if there is one."""
 

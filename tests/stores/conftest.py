@@ -78,6 +78,7 @@ def _hub():
 @pytest.fixture
 def hub_server(_hub, monkeypatch, tmp_path):
     """A server that answers as the Hugging Face Hub does, for processes with the environment of this one."""
+    monkeypatch.setattr(initctl.stores.mirror, "_tops", {})
     monkeypatch.setenv("HF_ENDPOINT", _hub.url)
     monkeypatch.setenv("HF_TOKEN", hub.TOKEN)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))

@@ -122,8 +122,8 @@ class Hub:
         self.knows_ranges = True
         self.shift = 0
         """The bytes by which ranges begin too late."""
-        self.cut_off = 0
-        """The number of answers that clients did not read to their end."""
+        self.cut_off = threading.Event()
+        """It is set once a client has not read an answer to its end."""
         self.gate: threading.Barrier | None = None
         """If given, ranges of shards are answered in groups: all of a group must have been asked for."""
         self.before: tuple[str, Callable[[], object]] | None = None
@@ -136,7 +136,8 @@ class Hub:
         self.asked.clear()
         self.faults.clear()
         self.breaking, self.knows_ranges, self.gate, self.before = 0, True, None, None
-        self.shift = self.cut_off = 0
+        self.shift = 0
+        self.cut_off.clear()
 
     @property
     def nbytes(self) -> int:
@@ -409,7 +410,7 @@ class _Server(ThreadingHTTPServer):
     hub: Hub
 
     def handle_error(self, *_: object) -> None:
-        self.hub.cut_off += 1
+        self.hub.cut_off.set()
 
 
 @contextmanager

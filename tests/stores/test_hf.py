@@ -121,6 +121,35 @@ def test_a_revision_that_moves_meanwhile_changes_nothing(file, push, tmp_path):
     assert (tmp_path / "out.safetensors").read_bytes() == (tmp_path / "expected.safetensors").read_bytes()
 
 
+def test_a_url_that_is_named_again_shows_what_is_there_by_now(file, push, tmp_path):
+    url = push(file)
+    plan = initctl.plan(url, rules=["fc.bias=zeros"])
+    save_file({"other": torch.ones(2)}, file)
+    push(file)
+    assert [tensor.name for tensor in initctl.inspect(url).tensors] == ["other"]
+    with pytest.raises(ConflictError, match="changed"):
+        initctl.apply(plan, tmp_path / "out.safetensors")
+
+
+def test_a_commit_with_other_files_leaves_a_plan_as_it_is(file, push, tmp_path):
+    url = push(file)
+    plan = initctl.plan(url, rules=["fc.bias=zeros"])
+    (tmp_path / "README.md").write_text("# A model")
+    push(tmp_path / "README.md")
+    assert len(initctl.inspect(url).tensors) == 3
+    initctl.apply(plan, tmp_path / "out.safetensors")
+
+
+def test_the_hub_is_not_written(file, push, hub_server):
+    url = push(file)
+    before = hub_server.repositories[f"models/{NAME}"].head()
+    for arguments in ({"output": f"hf://{NAME}/new.safetensors"}, {"in_place": True}):
+        with pytest.raises(UsageError, match=f"cannot be written; .* hf upload {NAME} PATH") as refused:
+            initctl.apply(url, rules=["fc.bias=zeros"], **arguments)
+        assert refused.value.problems[0].code == "output.remote"
+    assert hub_server.repositories[f"models/{NAME}"].head() == before
+
+
 @pytest.mark.parametrize("revision", ["old", "a%2Fb", "refs/pr/3"])
 def test_a_revision_is_read_at_its_commit(revision, file, push, hub_server):
     branch = revision.replace("%2F", "/")
@@ -281,7 +310,7 @@ def test_a_large_file_that_is_sent_whole_is_not_read_to_its_end(push, hub_server
     url = push(tmp_path / "net.safetensors")
     hub_server.knows_ranges = False
     assert len(initctl.inspect(url).tensors) == 2
-    assert hub_server.cut_off == 1
+    assert hub_server.cut_off.wait(timeout=60)
     with pytest.raises(StorageError, match="does not answer requests for ranges"):
         initctl.stats(url, ["zeros"])
 
