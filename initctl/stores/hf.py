@@ -210,7 +210,7 @@ def refusal(url: str, error: HfHubHTTPError, denied: type[InitctlError] = InputE
     status, code, name = status_of(error), code_of(error), shown(url)
     if isinstance(error, GatedRepoError):
         hint = f"accept its terms on its page, then {_LOG_IN}"
-        return denied(Problem("store.denied", f"{name}: the repository is open only to those it was granted to", hint))
+        return denied(Problem("store.denied", f"{name}: the repository is gated", hint))
     if isinstance(error, DisabledRepoError):
         return denied(Problem("store.denied", f"{name}: the Hub has disabled the repository"))
     if code == _NO_REVISION:
