@@ -7,7 +7,9 @@ import os
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from initctl.errors import Problem, UsageError, shown
 from initctl.stores.places import place_of
+from initctl.stores.store import History
 
 if TYPE_CHECKING:
     from initctl.distributed.job import Job
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 def job_of(writer: Writer, draft: Draft, place: Destination) -> Job:
     """The job whose result is `draft` at `place`, among files or in a store."""
     digest = _digest(writer.plan, draft, place)
-    if place_of(place.path):
+    if there := place_of(place.path):
+        if isinstance(there.store, History):
+            fault = f"{shown(place.path)}: is changed by one commit, which one process makes"
+            raise UsageError(Problem("usage.parts", fault, "use one process"))
         from initctl.distributed.uploaded_job import UploadedJob
 
         return UploadedJob.of(writer, draft, place, digest)

@@ -11,13 +11,13 @@ from initctl.errors import ConflictError, InitctlError, shown
 from initctl.stores.requests import side_by_side
 
 if TYPE_CHECKING:
-    from initctl.stores.store import Store, Stored
+    from initctl.stores.store import Bucket, Stored
 
 
 class ObjectNotes:
     """The notes below the prefix `name` of a store; messages call it `path`."""
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Bucket, name: str) -> None:
         self._store, self._prefix = store, f"{name}/"
         self.path = store.url(self._prefix)
 

@@ -51,7 +51,7 @@ class UploadedJob(Job):
             fault = f"{shown(place.path)}: is a whole bucket, and parts need a place beside their result for notes"
             raise UsageError(Problem("parts.bucket", fault, "write below a prefix"))
         name = os.path.join(os.path.dirname(there.name), f".initctl-{digest}.parts")
-        return cls(writer, draft, place, digest, ObjectNotes(there.store, name))
+        return cls(writer, draft, place, digest, ObjectNotes(there.bucket, name))
 
     def shares(self, parts: int) -> list[Share]:
         pieces = [Piece(name, *parcel.window) for name, parcels in self._parcels.items() for parcel in parcels]
@@ -159,7 +159,7 @@ class UploadedJob(Job):
     def _upload(self, name: str, noted: Note | None = None) -> Upload:
         """The upload of an object, which may be begun already."""
         there = cast("Place", place_of(self._path(name)))
-        return there.store.upload(there.name, there.stored, noted and noted.uploads[name])
+        return there.bucket.upload(there.name, there.stored, noted and noted.uploads[name])
 
     def _are_there(self, noted: Note) -> bool:
         """Whether all objects are in place."""

@@ -12,6 +12,7 @@ resizing.py       the files of a checkpoint whose tensors get other shapes
 converting.py     new files in another format, or in other shards
 writer.py         writes any of these
 uploading.py      writes any of these to a store
+committing.py     writes any of these to a store as one commit
 objects.py        which objects a result becomes there, and in which order
 parcels.py        in which parts an object is uploaded
 sending.py        sends them, while the next ones are made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +18,7 @@ from initctl.errors import ConflictError, InputError, Problem, StorageError, Usa
 from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache
 from initctl.stores.places import place_of
+from initctl.stores.store import History
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
@@ -42,7 +43,7 @@ class Destination(NamedTuple):
     is_directory: bool = False
     no_clobber: bool = False
     check: Callable[[], None] | None = None
-    without: Container[str] | None = None
+    without: Sequence[str] | None = None
 
     def check_step(self, staged: str) -> None:
         """Raise `StorageError` if a result cannot take its place in one step. It is called before work is done, and
@@ -83,7 +84,8 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     check = None
     if is_directory:
         check_not_here(path)
-        check = partial(_check_new, path, output) if place_of(path) else None
+        there = place_of(path)
+        check = partial(_check_new, path, output) if there and not isinstance(there.store, History) else None
     else:
         check_not_cached(path)
         if not overwrite:

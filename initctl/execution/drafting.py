@@ -19,6 +19,7 @@ from initctl.execution.destination import (
 from initctl.execution.output_format import names_directory
 from initctl.execution.rewriting import rewritten
 from initctl.stores.places import place_of
+from initctl.stores.store import History
 
 if TYPE_CHECKING:
     from initctl.execution.content import Draft
@@ -66,7 +67,8 @@ def checked(place: Destination, output: str, names: Iterable[str]) -> Destinatio
     """`place`, with the check that a directory of `names` may replace what is there. If something is there already, it
     is checked now too. Messages call it `output`. A store has a check of its own.
     """
-    if not place.is_directory or place.no_clobber or place_of(place.path):
+    there = place_of(place.path)
+    if not place.is_directory or place.no_clobber or (there and not isinstance(there.store, History)):
         return place
     check = partial(check_replaced, place.path, output, tuple(names))
     if os.path.lexists(place.path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,7 @@ from initctl.execution.writer import Writer
 from initctl.filling.memory import check_memory
 from initctl.reading import olds
 from initctl.stores.places import place_of
+from initctl.stores.store import History
 from initctl.threads import processors
 from initctl.workers import Workers
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from initctl.events import Event
     from initctl.execution.content import Draft
     from initctl.execution.delivery import Delivery
+    from initctl.execution.destination import Destination
 
 
 class Written(NamedTuple):
@@ -57,12 +59,23 @@ def execute(
             return written(delivery, writer)
         draft, place = made
         replaced = delivery.output is not None and place.has_content
-        if not place_of(place.path):
-            writer.write(draft, place)
-            return written(delivery, writer, draft, replaced=replaced)
-        from initctl.execution.uploading import upload
+        names = _write(writer, draft, place)
+        return written(delivery, writer, draft, replaced=replaced, names=names)
 
-        return written(delivery, writer, draft, replaced=replaced, names=upload(writer, draft, place))
+
+def _write(writer: Writer, draft: Draft, place: Destination) -> Sequence[str] | None:
+    """Write `draft` to its `place`, among files or in a store. Returns the names of the files if they may be others."""
+    if not (there := place_of(place.path)):
+        writer.write(draft, place)
+        return None
+    if isinstance(there.store, History):
+        from initctl.execution.committing import commit
+
+        commit(writer, draft, place, there.store)
+        return None
+    from initctl.execution.uploading import upload
+
+    return upload(writer, draft, place)
 
 
 def written(

@@ -55,17 +55,16 @@ class Objects(NamedTuple):
         if place.without is None:
             ordered = grouped((_rank(name), (os.path.join(place.path, name), c)) for name, c in draft.contents.items())
             return cls([dict(ordered[rank]) for rank in sorted(ordered)])
-        dropped = [file.name for file in checkpoint.below.files if file.name in place.without]
         if len(draft.contents) > 1:
-            return _in_place(checkpoint, draft, dropped, mark)
+            return _in_place(checkpoint, draft, place.without, mark)
         contents = {os.path.join(place.path, name): content for name, content in draft.contents.items()}
-        return cls([contents], [os.path.join(place.path, name) for name in dropped])
+        return cls([contents], [os.path.join(place.path, name) for name in place.without])
 
     def remove_old(self, target: str) -> None:
         """Remove what is replaced. Raises `UncertainError`, which names the `target`, if something is left."""
         places = [place for path in self.removed if (place := place_of(path)) and place.stored]
         try:
-            side_by_side([partial(place.store.remove, cast("Stored", place.stored)) for place in places])
+            side_by_side([partial(place.bucket.remove, cast("Stored", place.stored)) for place in places])
         except InitctlError as error:
             fault = f"{shown(target)}: is in place, but an old file could not be removed: {error}"
             raise UncertainError(Problem("storage.leftover", fault, "remove it")) from error

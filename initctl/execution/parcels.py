@@ -49,7 +49,7 @@ def parcels_of(checkpoint: Checkpoint, content: Content, path: str) -> list[Parc
 
     A file with checksums is one parcel: they are known last, and are before the bytes that they are of.
     """
-    size, store = content.layout.size, cast("Place", place_of(path)).store
+    size, store = content.layout.size, cast("Place", place_of(path)).bucket
     source = source_of(checkpoint, content)
     kept = content.kept if source and store.copies_from(source.store) else ()
     kept = common(kept, uncovered(size, joined(_overwritten(content))))

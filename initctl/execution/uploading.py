@@ -54,7 +54,7 @@ def upload(writer: Writer, draft: Draft, place: Destination) -> list[str]:
 def _begun(path: str, content: Content, stack: ExitStack) -> NewObject:
     """A new object whose upload is begun. `stack` gives it up unless it is complete."""
     place = cast("Place", place_of(path))
-    begun = place.store.upload(place.name, place.stored)
+    begun = place.bucket.upload(place.name, place.stored)
 
     def give_up() -> None:
         with undisturbed(), suppress(InitctlError):  # the error that ended the upload is the one to report

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -25,13 +25,12 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_st
 
 from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, UsageError, shown
 from initctl.stores.store import Stored
-from initctl.stores.upload_parts import LIMITS
 from initctl.version import __version__
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFolder
 
-    from initctl.stores.store import Store, Upload
+    from initctl.stores.store import Change
 
 _REPOSITORY = re.compile(
     r"(?:(?P<kind>model|dataset|space)s/)?(?P<name>[^/@]+/[^/@]+)(?:@(?P<revision>.+))?", re.DOTALL
@@ -66,8 +65,6 @@ class Repository:
     The version of a file is its id in git, which depends on its content only: it is the same in each commit that leaves
     the file as it is.
     """
-
-    limits = LIMITS
 
     def __init__(self, bucket: str, endpoint: str | None) -> None:
         found = cast("re.Match[str]", _REPOSITORY.fullmatch(bucket))
@@ -163,18 +160,10 @@ class Repository:
             raise StorageError(Problem("store.ranges", fault))
         return offset
 
-    def upload(self, name: str, replaces: Stored | None) -> Upload:  # noqa: ARG002
-        raise self._unwritable(name)
+    def change(self, files: Mapping[str, str], removed: Sequence[str], title: str) -> Change:
+        from initctl.stores.hf_commit import Commit
 
-    def copies_from(self, other: Store) -> bool:  # noqa: ARG002
-        return False
-
-    def remove(self, stored: Stored) -> None:
-        raise self._unwritable(stored.name)
-
-    def _unwritable(self, name: str) -> UsageError:
-        hint = f"write to a local path with -o, then run hf upload {self.name} PATH"
-        return UsageError(Problem("output.remote", f"{shown(self.url(name))}: cannot be written", hint))
+        return Commit(self, files, removed, title)
 
     def url(self, name: str) -> str:
         """How messages call the file `name`."""

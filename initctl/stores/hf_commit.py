@@ -35,35 +35,20 @@ _NOTHING_IGNORED = "#"
 """Rules for ignored files, instead of those of the repository: by those, the Hub would leave files out."""
 
 
-def commit(
-    repository: Repository, files: Mapping[str, str], *, parent: str, removed: Sequence[str] = (), title: str
-) -> str:
-    """Commit `files`, the local path of each name, to the branch of `repository`, and remove the `removed` ones, which
-    are there. Returns the SHA of the commit, which follows `parent`, the SHA of another one.
+class Commit:
+    """A commit to the branch of `repository` that is to follow the one that was seen, as `Change` says.
 
-    Raises `StorageError` if it was not made, `ConflictError` if `parent` is not the last commit of the branch, and
-    `UncertainError` if the Hub says neither.
+    It has `files`, the local path of each name, and not the `removed` ones, which are there.
     """
-    change = _Change(repository, files, parent, removed, title)
-    with _without_bars():
-        change.upload()
-        return change.committed()
 
-
-class _Change:
-    """A commit that is to follow `parent`."""
-
-    def __init__(
-        self, repository: Repository, files: Mapping[str, str], parent: str, removed: Sequence[str], title: str
-    ) -> None:
+    def __init__(self, repository: Repository, files: Mapping[str, str], removed: Sequence[str], title: str) -> None:
         self._api, self._name, self._kind = repository.api, repository.name, repository.kind
         self._branch, self._url = repository.revision or constants.DEFAULT_REVISION, repository.url("")
-        self._files, self._removed, self._parent, self._title = files, removed, parent, title
+        self._files, self._removed, self._parent, self._title = files, removed, repository.commit, title
         self._additions: list[CommitOperationAdd] = []
 
     def upload(self) -> None:
-        """Send the content of large files, which no one sees yet. Raises `StorageError`."""
-        with _refusing(self._url):
+        with _without_bars(), _refusing(self._url):
             self._additions = [CommitOperationAdd(name, path) for name, path in self._files.items()]
             self._api.preupload_lfs_files(
                 self._name,
@@ -74,12 +59,12 @@ class _Change:
                 free_memory=False,
             )
 
-    def committed(self) -> str:
-        """Make the commit, and return its SHA. Raises as `commit` does."""
+    def commit(self) -> str:
         is_open = False
         for pause in (*_PAUSES, None):
             try:
-                return self._sent()
+                with _without_bars():
+                    return self._sent()
             except (LIBRARY_ERROR, ValueError, KeyError) as error:
                 failure, is_final = self._failure(error)
             if sha := self._found():

@@ -99,7 +99,7 @@ def _top(url: Url) -> _Top:
         os.makedirs(path)
         show_as(path, f"{url.scheme}://{url.bucket}")
         _tops[key] = _Top(path, os.path.join(directory, "kept"), store)
-        mirror_bucket(path, store)
+    mirror_bucket(_tops[key].path, _tops[key].store)
     return _tops[key]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, cast, runtime_checkable
 
 from initctl.errors import InputError, Problem
 
@@ -32,6 +32,11 @@ class Place(NamedTuple):
     store: Store
     name: str
     stored: Stored | None
+
+    @property
+    def bucket(self) -> Bucket:
+        """The store, if it is one of objects that are written one by one."""
+        return cast("Bucket", self.store)
 
 
 class Upload(Protocol):
@@ -74,15 +79,15 @@ class Upload(Protocol):
 
 
 class Store(Protocol):
-    """One bucket. Every method raises `InputError` if the store refuses it, and `StorageError` if it cannot be reached.
-    Safe to use from several threads at once.
+    """What holds objects. Every method raises `InputError` if the store refuses it, and `StorageError` if it cannot be
+    reached. Safe to use from several threads at once.
     """
 
-    limits: Limits
-    """What it accepts as the parts of an upload."""
-
     def now(self) -> Store:
-        """The bucket as it is now. It is this one, unless this one shows what was there before."""
+        """The store as it is now. It is this one, unless this one shows what was there before."""
+
+    def url(self, name: str) -> str:
+        """How messages call the object `name`."""
 
     def find(self, name: str) -> Stored | None:
         """The object `name`, if there is one."""
@@ -93,8 +98,12 @@ class Store(Protocol):
     def read_into(self, stored: Stored, room: memoryview, offset: int) -> None:
         """Fill `room` with the object's bytes from `offset`. Raises `ConflictError` if another version is there."""
 
-    def url(self, name: str) -> str:
-        """How messages call the object `name`."""
+
+class Bucket(Store, Protocol):
+    """A store of objects that are written one by one."""
+
+    limits: Limits
+    """What it accepts as the parts of an upload."""
 
     def upload(self, name: str, replaces: Stored | None, ticket: str | None = None) -> Upload:
         """A new object `name`, in place of the version `replaces`, or of nothing. It is not begun yet, unless it has
@@ -106,6 +115,28 @@ class Store(Protocol):
 
     def remove(self, stored: Stored) -> None:
         """Remove an object, unless another version of it is there. Raises `StorageError`."""
+
+
+class Change(Protocol):
+    """Files that are to be changed in one step."""
+
+    def upload(self) -> None:
+        """Send what is large. Nothing is visible. Raises `StorageError`."""
+
+    def commit(self) -> str:
+        """Make the change visible, and return its name. Raises `StorageError` if it was not made, `ConflictError` if
+        another one was made before, and `UncertainError` if the store says neither.
+        """
+
+
+@runtime_checkable
+class History(Store, Protocol):
+    """A store in which several files change in one step."""
+
+    def change(self, files: Mapping[str, str], removed: Sequence[str], title: str) -> Change:
+        """New content for `files`, that of the local path of each name; the files `removed` are removed. It applies
+        only to the state that was seen before.
+        """
 
 
 class _Scheme(NamedTuple):

@@ -140,16 +140,6 @@ def test_a_commit_with_other_files_leaves_a_plan_as_it_is(file, push, tmp_path):
     initctl.apply(plan, tmp_path / "out.safetensors")
 
 
-def test_the_hub_is_not_written(file, push, hub_server):
-    url = push(file)
-    before = hub_server.repositories[f"models/{NAME}"].head()
-    for arguments in ({"output": f"hf://{NAME}/new.safetensors"}, {"in_place": True}):
-        with pytest.raises(UsageError, match=f"cannot be written; .* hf upload {NAME} PATH") as refused:
-            initctl.apply(url, rules=["fc.bias=zeros"], **arguments)
-        assert refused.value.problems[0].code == "output.remote"
-    assert hub_server.repositories[f"models/{NAME}"].head() == before
-
-
 @pytest.mark.parametrize("revision", ["old", "a%2Fb", "refs/pr/3"])
 def test_a_revision_is_read_at_its_commit(revision, file, push, hub_server):
     branch = revision.replace("%2F", "/")

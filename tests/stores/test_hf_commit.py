@@ -55,8 +55,10 @@ def contents(files):
 
 def commit(files, bucket=NAME, **options):
     found = opened(bucket)
-    parent = options.pop("parent", None) or found.commit
-    return hf_commit.commit(found, files, parent=parent, title="New weights", **options)
+    found.commit = options.pop("parent", None) or found.commit
+    change = found.change(files, options.pop("removed", ()), "New weights", **options)
+    change.upload()
+    return change.commit()
 
 
 def test_all_files_are_there_after_one_commit(repository, files, hub_server):
