@@ -25,6 +25,8 @@ OTHERS = {
     "initctl.stores.mirror",
     "boto3",
     "huggingface_hub",
+    "google",
+    "requests",
     "initctl.stream.old_values",
 }
 """What only other formats, stores, other dtypes or old values need."""

@@ -13,7 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
 from urllib3.exceptions import HTTPError
 
-from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, shown
+from initctl.errors import InitctlError, InputError
+from initctl.stores import refusals
 from initctl.stores.store import Stored
 from initctl.stores.upload_parts import LIMITS
 
@@ -25,7 +26,7 @@ _RETRIES = 5
 """Repetitions of a request that is throttled or fails on its way."""
 _CONFIGURATION = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": _RETRIES})
 _HINT = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another server"
-GONE, _DENIED, CHANGED, _BUSY = {404}, {401, 403}, {412}, {429, 503}
+GONE, CHANGED = {404}, {412}
 """Statuses of HTTP."""
 
 
@@ -69,11 +70,11 @@ class S3:
         """If the connection breaks, the rest is asked for again."""
         reached, url = 0, self.url(stored.name)
         for _ in range(_RETRIES):
-            with refusing(url, gone=_changed(url)):
+            with refusing(url, gone=refusals.changed(url)):
                 reached += self._read(stored, room[reached:], offset + reached)
             if reached == len(room):
                 return
-        raise StorageError(Problem("store.unreachable", f"{shown(url)}: the connection breaks again and again"))
+        raise refusals.breaking(url)
 
     def upload(self, name: str, replaces: Stored | None, ticket: str | None = None) -> Upload:
         from initctl.stores.s3_upload import S3Upload
@@ -95,8 +96,7 @@ class S3:
         reached = 0
         if not str(answer.get("ContentRange", "")).startswith(f"bytes {offset}-"):
             answer["Body"].close()
-            fault = f"{shown(self.url(stored.name))}: the store does not answer requests for ranges"
-            raise StorageError(Problem("store.ranges", fault))
+            raise refusals.without_ranges(self.url(stored.name))
         with closing(answer["Body"]) as body:
             try:
                 while reached < len(room) and (length := body.readinto(room[reached:])):
@@ -122,34 +122,23 @@ def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
             raise gone from None
         raise _refusal(url, error) from None
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound):
-        fault = f"{shown(url)}: no credentials are configured"
-        raise StorageError(Problem("store.credentials", fault, _HINT)) from None
+        raise refusals.without_credentials(url, _HINT) from None
     except (BotoCoreError, ValueError) as error:
-        fault = f"{shown(url)}: the store cannot be reached: {type(error).__name__}"
-        raise StorageError(Problem("store.unreachable", fault, _HINT)) from None
-
-
-def _changed(url: str) -> ConflictError:
-    return ConflictError(Problem("input.changed", f"{shown(url)}: changed while it was read", "run again"))
+        raise refusals.unreachable(url, error, _HINT) from None
 
 
 def _refusal(url: str, error: ClientError) -> InitctlError:
     status = status_of(error)
     if status in CHANGED:
-        return _changed(url)
+        return refusals.changed(url)
     if status in GONE:
-        return InputError(Problem("file.missing", f"{shown(url)}: the object or the bucket does not exist"))
+        return refusals.missing(url)
     return failure(url, error, InputError)
 
 
 def failure(url: str, error: ClientError, denied: type[InitctlError]) -> InitctlError:
     """The error for a request that the store denied, or that failed, whatever it asked for."""
-    status = status_of(error)
-    if status in _DENIED:
-        return denied(Problem("store.denied", f"{shown(url)}: access is denied", _HINT))
-    if status in _BUSY:
-        return StorageError(Problem("store.busy", f"{shown(url)}: the store is too busy", "run again later"))
-    return StorageError(Problem("store.failed", f"{shown(url)}: the store failed: {shown(code_of(error))}"))
+    return refusals.failure(url, status_of(error), code_of(error), _HINT, denied)
 
 
 def code_of(error: ClientError) -> str:

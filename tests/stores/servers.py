@@ -6,7 +6,7 @@ import socket
 import threading
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Server:
     this is judged here.
     """
 
+    scheme = "s3"
+
     def __init__(self) -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
@@ -56,6 +58,35 @@ class Server:
         """The number of ranges that are sent only in part: then the connection breaks."""
         self.gate: threading.Barrier | None = None
         """If given, ranges of shards are answered in groups: all of a group must have been asked for."""
+
+    def url(self, key: str) -> str:
+        return f"s3://{BUCKET}/{key}"
+
+    def put(self, key: str, content: bytes) -> None:
+        import boto3
+
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
+
+    def delete(self, key: str) -> None:
+        import boto3
+
+        boto3.client("s3").delete_object(Bucket=BUCKET, Key=key)
+
+    def begin(self) -> None:
+        """Make an empty bucket."""
+        import boto3
+
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+
+    def end(self) -> None:
+        """Forget all faults, and the bucket."""
+        import boto3
+
+        self.faults.clear()
+        self.breaking, self.gate = 0, None
+        bucket = boto3.resource("s3").Bucket(BUCKET)
+        bucket.objects.all().delete()
+        bucket.delete()
 
     def __call__(self, environ, start_response):
         method, path = _method(environ), environ["PATH_INFO"]
@@ -75,7 +106,7 @@ class Server:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         if self.breaking and self.asked[-1].range:
             self.breaking -= 1
-            return _in_part(body)
+            return in_part(body)
         return [body]
 
     def _fault(self, method: str, path: str) -> Fault | None:
@@ -139,13 +170,13 @@ def _refused(environ, start_response, status: int, code: str) -> list[bytes]:
     return [f"<Error><Code>{code}</Code><Message>canary</Message></Error>".encode()]
 
 
-def _in_part(body: bytes) -> Iterator[bytes]:
+def in_part(body: bytes) -> Iterator[bytes]:
     yield body[: len(body) // 2]
     raise ConnectionResetError
 
 
 @contextmanager
-def running(server: Server) -> Iterator[str]:
+def running(server: Any) -> Iterator[str]:
     """The URL of `server`, which answers during the block."""
     from werkzeug.serving import WSGIRequestHandler, make_server
 

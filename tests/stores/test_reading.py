@@ -18,7 +18,7 @@ from initctl.errors import ConflictError, InputError, StorageError
 from initctl.formats.opening import opened, read_at
 from initctl.stores.mirror import mirrored
 from initctl.stores.url import Url
-from tests.stores.servers import BUCKET, Fault
+from tests.stores.servers import Fault
 
 BLOCK = 64 << 10
 RULES = ["*.bias=zeros", "*.weight=normal:std=0.02"]
@@ -27,6 +27,11 @@ RULES = ["*.bias=zeros", "*.weight=normal:std=0.02"]
 def tensors(seed=0):
     torch.manual_seed(seed)
     return {"fc.weight": torch.randn(600, 500), "fc.bias": torch.randn(600), "out.weight": torch.randn(10, 600)}
+
+
+@pytest.fixture(params=["s3_server", "gs_server"])
+def server(request):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -131,7 +136,7 @@ def test_an_object_that_changes_while_it_is_read_is_a_conflict(file, put, tmp_pa
     plan = initctl.plan(url, rules=["fc.bias=zeros"])
     save_file(tensors(seed=1), file)
     put(file, "model.safetensors")
-    with pytest.raises(ConflictError, match=r"s3://bucket/model\.safetensors: changed while it was read"):
+    with pytest.raises(ConflictError, match=f"^{url}: changed while it was read"):
         initctl.apply(plan, tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
 
@@ -160,11 +165,9 @@ def test_a_mirror_is_removed_when_the_process_ends(file, put, tmp_path):
     assert not list((tmp_path / "mirrors").iterdir())
 
 
-def test_an_object_that_is_deleted_is_a_conflict(file, put, tmp_path):
-    import boto3
-
+def test_an_object_that_is_deleted_is_a_conflict(file, put, server, tmp_path):
     plan = initctl.plan(put(file, "model.safetensors"), rules=["fc.bias=zeros"])
-    boto3.client("s3").delete_object(Bucket=BUCKET, Key="model.safetensors")
+    server.delete("model.safetensors")
     with pytest.raises(ConflictError, match="changed while it was read"):
         initctl.apply(plan, tmp_path / "out.safetensors")
 
@@ -198,31 +201,29 @@ def test_a_refusal_names_the_url_and_no_secret(file, put, server, status, code, 
     server.faults.append(Fault(lambda method, path: method == "GET", status, code, times=9))
     with pytest.raises(error, match=says) as refused:
         initctl.inspect(url)
-    assert f"s3://{BUCKET}/" in str(refused.value)
+    assert server.url("") in str(refused.value)
     assert "canary" not in str(refused.value)
 
 
 def test_a_url_with_nothing_there_is_missing(server):
     with pytest.raises(InputError, match="no object has this name, and none is below it") as refused:
-        initctl.inspect(f"s3://{BUCKET}/none")
+        initctl.inspect(server.url("none"))
     assert refused.value.problems[0].code == "file.missing"
 
 
 @pytest.mark.parametrize("key", ["net/../../escape.safetensors", "net//a", "net/model.safetensors/below"])
 def test_a_name_that_is_not_a_file_s_is_refused(key, file, put, server):
-    import boto3
-
     put(file, "net/model.safetensors")
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    server.put(key, b"x")
     with pytest.raises(InputError) as refused:
-        initctl.inspect(f"s3://{BUCKET}/net")
+        initctl.inspect(server.url("net"))
     assert refused.value.problems[0].code == "store.name"
 
 
-def test_messages_name_urls_and_not_the_mirror(put, tmp_path):
-    (tmp_path / "bad.safetensors").write_bytes(b"\0" * 8)
-    with pytest.raises(InputError, match=r"^s3://bucket/bad\.safetensors: "):
-        initctl.inspect(put(tmp_path / "bad.safetensors", "bad.safetensors"))
+def test_messages_name_urls_and_not_the_mirror(server):
+    server.put("bad.safetensors", b"\0" * 8)
+    with pytest.raises(InputError, match=f"^{server.url('bad.safetensors')}: "):
+        initctl.inspect(server.url("bad.safetensors"))
 
 
 @pytest.mark.parametrize(

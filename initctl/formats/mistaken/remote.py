@@ -27,7 +27,6 @@ _ENDINGS = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS, ".json", ".toml", ".pt2")
 _COPY = {
     "http": "curl -LO URL",
     "https": "curl -LO URL",
-    "gs": "gcloud storage cp --recursive URL DIRECTORY",
     "az": "azcopy copy URL DIRECTORY --recursive",
 }
 """The command that downloads a URL, by its scheme."""

@@ -12,7 +12,7 @@ from initctl.formats import read_checkpoint
 if TYPE_CHECKING:
     from pathlib import Path
 
-ONLY = "initctl reads only local checkpoints and URLs of s3:// and hf://"
+ONLY = "initctl reads only local checkpoints and URLs of s3://, gs:// and hf://"
 PAGE = "is a page of the Hugging Face Hub"
 NAMES = {
     "meta-llama/Llama-3.1-8B": (
@@ -48,10 +48,10 @@ NAMES = {
         f"is on the Hugging Face Hub, but {ONLY}",
         "download it first: hf download gpt2",
     ),
-    "gs://bucket/model": (
+    "az://account/container/model": (
         "file.remote",
         f"is a URL, but {ONLY}",
-        "download it first: gcloud storage cp --recursive URL DIRECTORY",
+        "download it first: azcopy copy URL DIRECTORY --recursive",
     ),
     "https://example.org/m.pt": (
         "file.remote",
