@@ -82,7 +82,7 @@ def _with_scheme(server: str) -> str:
 
 
 class GS:
-    """A bucket, as `Store` says."""
+    """A bucket, as `Bucket` says."""
 
     limits = _LIMITS
 
@@ -91,6 +91,9 @@ class GS:
         session.auth = _unchanged
         session.mount(server, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_REPEATED))
         session.mount(f"{server}/upload/", HTTPAdapter(pool_maxsize=_CONNECTIONS))  # who sends must look what arrived
+
+    def now(self) -> GS:
+        return self
 
     def find(self, name: str) -> Stored | None:
         found = self.metadata(name, FIELDS)
@@ -117,7 +120,7 @@ class GS:
                 return
         raise refusals.breaking(self.url(stored.name))
 
-    def upload(self, name: str, replaces: Stored | None) -> Upload:
+    def upload(self, name: str, replaces: Stored | None, ticket: str | None = None) -> Upload:  # noqa: ARG002 - has none
         from initctl.stores.gs_upload import GSUpload
 
         return GSUpload(self, name, replaces)
@@ -181,7 +184,6 @@ class GS:
         return place if name is None else f"{place}/{quote(name, safe='')}"
 
     def url(self, name: str) -> str:
-        """How messages call the object `name`."""
         return f"gs://{self.bucket}/{name}"
 
 

@@ -18,7 +18,16 @@ from contextlib import suppress
 from threading import Condition
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, UncertainError, shown
+from initctl.errors import (
+    ConflictError,
+    InitctlError,
+    InputError,
+    Problem,
+    StorageError,
+    UncertainError,
+    UsageError,
+    shown,
+)
 from initctl.stores import refusals
 from initctl.stores.gs import AGAIN, FIELDS, GONE, PAUSE, RETRIES, refusing, stored_of
 
@@ -71,6 +80,12 @@ class GSUpload:
         self._may_be_made = self._is_over = False
         self._made: Stored | None = None
 
+    @property
+    def ticket(self) -> NoReturn:
+        """Raises `UsageError`: the store takes bytes in their order, so that processes would wait for each other."""
+        fault = f"{shown(self._url)}: several processes cannot write one object of Google Cloud Storage"
+        raise UsageError(Problem("store.parts", fault, "run one process"))
+
     def begin(self) -> None:
         properties = self._kept() if self._replaced else {}
         properties["metadata"] = {**properties.get("metadata", {}), _TOKEN: self._token}
@@ -114,6 +129,12 @@ class GSUpload:
                 self._made = self._sent()
         except InitctlError as error:
             self._made = self._settled(error)
+
+    def finish(self, tags: Sequence[str]) -> None:
+        self.complete(tags)
+
+    def is_there(self) -> bool:
+        return self._is_own(self._bucket.metadata(self._name, "metadata"))
 
     def abort(self) -> None:
         """The store would forget the upload by itself."""
@@ -198,11 +219,15 @@ class GSUpload:
             found = self._bucket.metadata(self._name, f"{FIELDS},metadata")
         except InitctlError:
             raise self._uncertain() from None
-        if found and found.get("metadata", {}).get(_TOKEN) == self._token:
+        if found and self._is_own(found):
             return stored_of(found)
         if not self._is_over:
             raise self._uncertain()
         raise error if self._replaced == (found["generation"] if found else None) else self._conflict()
+
+    def _is_own(self, found: dict[str, Any] | None) -> bool:
+        """Whether this upload made the object that the store describes."""
+        return found is not None and found.get("metadata", {}).get(_TOKEN) == self._token
 
     def _kept(self) -> dict[str, Any]:
         """What the object that is replaced has besides its content."""

@@ -333,6 +333,17 @@ def test_an_upload_that_is_given_up_cannot_become_an_object(bucket, old, server)
     assert server.content("net") == old
 
 
+def test_an_upload_knows_whether_its_object_is_there(bucket, server):
+    upload = bucket.upload("net", None)
+    upload.begin()
+    upload.put(1, BytesIO(NEW))
+    assert not upload.is_there()
+    upload.finish(["1"])
+    assert upload.is_there()
+    server.put("net", THEIRS)
+    assert not upload.is_there()
+
+
 @pytest.mark.parametrize("is_changed", [False, True])
 def test_what_replaced_nothing_can_be_undone(bucket, old, server, is_changed):
     upload = bucket.upload("net", bucket.find("net"))

@@ -13,7 +13,7 @@ import pytest
 
 import initctl
 import initctl.stores.mirror
-from initctl.errors import ConflictError, InitctlError
+from initctl.errors import ConflictError, InitctlError, UsageError
 from initctl.stores.store import opened_store
 from initctl.stores.upload_parts import Limits
 from tests.distributed.checkpoints import CASES, Case, one_file, shards
@@ -164,6 +164,14 @@ def without_marks(objects):
     """`objects` with the names that shards have if the marks of runs in place are left out. The new ones win."""
     marked = sorted(objects.items(), key=lambda pair: bool(re.search(MARK, pair[0])))
     return {re.sub(MARK, "", name): re.sub(MARK.encode(), b"", content) for name, content in marked}
+
+
+def test_several_processes_do_not_write_one_object(tmp_path, server):
+    parts = initctl.parts(one_file(tmp_path), f"{URL}/new.safetensors", rules=RULES)
+    with pytest.raises(UsageError, match="several processes cannot write one object of Google Cloud Storage"):
+        parts.write(1, 2)
+    assert not server.objects()
+    assert not server.uploads
 
 
 @pytest.mark.parametrize("step", ["BEGIN", "END"])
