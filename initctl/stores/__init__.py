@@ -10,6 +10,7 @@ requests.py     several requests at the same time
 refusals.py     what a store refuses, in the same words for S3 and Google Cloud Storage
 s3.py           Amazon S3, and stores that speak its protocol
 gs.py           Google Cloud Storage
+gs_api.py       what is asked of it, and what its answers mean
 hf.py           repositories of the Hugging Face Hub, at one commit
 hf_commit.py    new commits there, which have all files or do not exist
 upload_parts.py how a new object is cut into the parts of its upload

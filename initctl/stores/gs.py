@@ -5,55 +5,27 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import google.auth
 import requests
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+from google.auth.exceptions import DefaultCredentialsError
 from google.auth.transport.requests import AuthorizedSession
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
-from urllib3.util import Retry
 
-from initctl.errors import InitctlError, InputError, Problem, StorageError, shown
 from initctl.stores import refusals
-from initctl.stores.store import Stored
+from initctl.stores.gs_api import FIELDS, GONE, RETRIES, Api, refusing, stored_of
 from initctl.stores.upload_parts import Limits
 
 if TYPE_CHECKING:
-    from initctl.stores.store import Store, Upload
+    from initctl.stores.store import Store, Stored, Upload
 
-_CONNECTIONS = 32
-RETRIES, PAUSE = 5, 0.5
-"""Repetitions of a request that is throttled or fails on its way, and the seconds before the second of them. Each later
-one waits twice as long.
-"""
-AGAIN = {408, 429, 500, 502, 503, 504}
-GONE, _CHANGED, _DENIED, _GRANTED = {404, 410}, {412}, {401, 403}, range(200, 300)
-"""Statuses of HTTP. Requests that end with one in `AGAIN` may be repeated."""
-_REPEATED = Retry(
-    RETRIES,
-    allowed_methods={"GET", "DELETE"},
-    status_forcelist=AGAIN,
-    backoff_factor=PAUSE,
-    raise_on_status=False,
-    respect_retry_after_header=False,  # it may name an hour
-)
-_TIMEOUT = 120
-"""Seconds without a byte of an answer, and for sending all that a request sends."""
 _STEP = 1 << 20
 """Bytes that are taken at once. They are copied once more, and may be lost if the connection breaks."""
 _LIMITS = Limits(smallest=1, largest=5 << 30, most=1 << 20)
 """Chunks of an upload are not counted, and are cut anew."""
 _SERVER = "https://storage.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
-FIELDS = "name,size,generation,timeCreated"
-"""What `stored_of` takes."""
-_LOG_IN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
-_NETWORK = "check the network; STORAGE_EMULATOR_HOST names another server"
 
 
 def opened(bucket: str) -> GS:
@@ -81,16 +53,10 @@ def _with_scheme(server: str) -> str:
     return (server if "://" in server else f"http://{server}").rstrip("/")
 
 
-class GS:
+class GS(Api):
     """A bucket, as `Bucket` says."""
 
     limits = _LIMITS
-
-    def __init__(self, bucket: str, session: requests.Session, server: str, *, is_anonymous: bool = False) -> None:
-        self.bucket, self._session, self._server, self._is_anonymous = bucket, session, server, is_anonymous
-        session.auth = _unchanged
-        session.mount(server, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_REPEATED))
-        session.mount(f"{server}/upload/", HTTPAdapter(pool_maxsize=_CONNECTIONS))  # who sends must look what arrived
 
     def now(self) -> GS:
         return self
@@ -128,13 +94,6 @@ class GS:
     def copies_from(self, other: Store) -> bool:  # noqa: ARG002 - whatever it is, no range is copied
         return False
 
-    def remove(self, stored: Stored) -> None:
-        url, only = self.url(stored.name), {"ifGenerationMatch": stored.version}
-        with refusing(url):
-            answer = self.ask("DELETE", self.address(stored.name), params=only)
-        if answer.status_code not in {*_GRANTED, *GONE, *_CHANGED}:
-            raise self.failure(answer, url, StorageError)
-
     def _read(self, stored: Stored, room: memoryview, offset: int) -> int:
         """Fill `room`, or its beginning if the connection breaks. Returns the number of bytes."""
         url, reached = self.url(stored.name), 0
@@ -155,69 +114,3 @@ class GS:
             except (HTTPError, OSError):
                 pass  # the caller asks for the rest
         return reached
-
-    def metadata(self, name: str, fields: str) -> dict[str, Any] | None:
-        """Those `fields` of the object `name`, if there is one."""
-        with refusing(self.url(name)):
-            answer = self.ask("GET", self.address(name), params={"fields": fields})
-            return None if answer.status_code in GONE else self.checked(answer, self.url(name)).json()
-
-    def ask(self, method: str, address: str, **asked: Any) -> requests.Response:  # noqa: ANN401 - as requests takes it
-        """The answer of the server. Use it within `refusing`."""
-        return self._session.request(method, address, timeout=_TIMEOUT, allow_redirects=False, **asked)
-
-    def checked(self, answer: requests.Response, url: str) -> requests.Response:
-        """`answer`, which is about `url`. Raises `InputError` or `StorageError` if it is a refusal."""
-        if answer.status_code in _GRANTED:
-            return answer
-        raise refusals.missing(url) if answer.status_code in GONE else self.failure(answer, url, InputError)
-
-    def failure(self, answer: requests.Response, url: str, denied: type[InitctlError]) -> InitctlError:
-        """The error for a request that the store denied, or that failed, whatever it asked for."""
-        if answer.status_code in _DENIED and self._is_anonymous:
-            return refusals.without_credentials(url, _LOG_IN)
-        return refusals.failure(url, answer.status_code, _reason(answer), _LOG_IN, denied)
-
-    def address(self, name: str | None = None, service: str = "") -> str:
-        """Where the server has the object `name`, or the list of all objects, for one of its services."""
-        place = f"{self._server}{service}/storage/v1/b/{quote(self.bucket, safe='')}/o"
-        return place if name is None else f"{place}/{quote(name, safe='')}"
-
-    def url(self, name: str) -> str:
-        return f"gs://{self.bucket}/{name}"
-
-
-@contextmanager
-def refusing(url: str) -> Iterator[None]:
-    """Turn errors of the libraries into those of this package. Their own texts are not shown: they contain addresses,
-    and the address of an upload is a secret.
-    """
-    try:
-        yield
-    except TransportError as error:
-        raise refusals.unreachable(url, error, _NETWORK) from None
-    except GoogleAuthError:
-        fault = f"{shown(url)}: the credentials that are configured cannot be used"
-        raise StorageError(Problem("store.credentials", fault, _LOG_IN)) from None
-    except (OSError, HTTPError, ValueError, LookupError) as error:  # the last two of answers that are not the store's
-        raise refusals.unreachable(url, error, _NETWORK) from None
-
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """`request` as it is: without a name and a password from a netrc file, which would replace a token."""
-    return request
-
-
-def stored_of(found: dict[str, Any]) -> Stored:
-    """An object as the store describes it. New content has a new generation, which was made at this time."""
-    made = datetime.fromisoformat(found["timeCreated"])
-    return Stored(found["name"], int(found["size"]), found["generation"], int(made.timestamp()))
-
-
-def _reason(answer: requests.Response) -> str:
-    """The store's own code of an error, or the status."""
-    try:
-        reason: str = answer.json()["error"]["errors"][0]["reason"]
-    except (ValueError, LookupError, TypeError):
-        return str(answer.status_code)
-    return reason

@@ -29,13 +29,13 @@ from initctl.errors import (
     shown,
 )
 from initctl.stores import refusals
-from initctl.stores.gs import AGAIN, FIELDS, GONE, PAUSE, RETRIES, refusing, stored_of
+from initctl.stores.gs_api import AGAIN, FIELDS, GONE, PAUSE, RETRIES, refusing, stored_of
 
 if TYPE_CHECKING:
     import requests
 
     from initctl.layout.ranges import ByteRange
-    from initctl.stores.gs import GS
+    from initctl.stores.gs_api import Api
     from initctl.stores.store import Place, Stored
 
 _UNIT = 256 << 10
@@ -68,7 +68,7 @@ class GSUpload:
     store does not have it any more.
     """
 
-    def __init__(self, bucket: GS, name: str, replaces: Stored | None) -> None:
+    def __init__(self, bucket: Api, name: str, replaces: Stored | None) -> None:
         self._bucket, self._name, self._url = bucket, name, bucket.url(name)
         self._replaced = replaces.version if replaces else None
         self._token = os.urandom(16).hex()

@@ -136,7 +136,7 @@ def test_the_address_of_a_server_may_lack_a_scheme(server, monkeypatch):
 
 
 def test_a_server_that_is_not_there_is_unreachable(server, monkeypatch):
-    monkeypatch.setattr("initctl.stores.gs._REPEATED", 0)
+    monkeypatch.setattr("initctl.stores.gs_api._REPEATED", 0)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
     with pytest.raises(StorageError, match="the store cannot be reached: ConnectionError") as failed:
         inspect()

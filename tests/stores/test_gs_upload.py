@@ -32,9 +32,9 @@ def bucket(server, monkeypatch):
 def opened(monkeypatch):
     from urllib3.util import Retry
 
-    from initctl.stores import gs, gs_upload
+    from initctl.stores import gs, gs_api, gs_upload
 
-    monkeypatch.setattr(gs, "_REPEATED", Retry(2, allowed_methods={"GET", "DELETE"}, status_forcelist=gs.AGAIN))
+    monkeypatch.setattr(gs_api, "_REPEATED", Retry(2, allowed_methods={"GET", "DELETE"}, status_forcelist=gs_api.AGAIN))
     monkeypatch.setattr(gs_upload, "PAUSE", 0)
     monkeypatch.setattr(gs_upload, "RETRIES", 2)
     monkeypatch.setattr(gs_upload, "_CHUNK", SHORT)

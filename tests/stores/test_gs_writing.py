@@ -46,9 +46,9 @@ def impatient(monkeypatch):
     """Every request is sent at most twice, the second time at once."""
     from urllib3.util import Retry
 
-    from initctl.stores import gs, gs_upload
+    from initctl.stores import gs_api, gs_upload
 
-    monkeypatch.setattr(gs, "_REPEATED", Retry(1, allowed_methods={"GET", "DELETE"}, status_forcelist=gs.AGAIN))
+    monkeypatch.setattr(gs_api, "_REPEATED", Retry(1, allowed_methods={"GET", "DELETE"}, status_forcelist=gs_api.AGAIN))
     monkeypatch.setattr(gs_upload, "PAUSE", 0)
     monkeypatch.setattr(gs_upload, "RETRIES", 1)
     monkeypatch.setattr(initctl.stores.mirror, "opened_store", cache(opened_store))
