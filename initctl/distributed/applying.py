@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from initctl.distributed.jobs import job_of
@@ -43,7 +44,7 @@ def execute_together(
         if job is None:
             return written(delivery, writer)
         replaced = delivery.output is not None and job.place.has_content
-        _first(ranks, job.settle)
+        _first(ranks, partial(job.prepare, ranks.count))
         receipts = ranks.all_of(job.write(ranks.rank + 1, ranks.count))
         _first(ranks, job.commit)
         engines = {device: name for receipt in receipts for device, name in receipt.engines.items()}

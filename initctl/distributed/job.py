@@ -59,6 +59,10 @@ class Job(ABC):
         """What each of `parts` writes."""
 
     @abstractmethod
+    def prepare(self, parts: int) -> None:
+        """What one of several ranks does before all of them write."""
+
+    @abstractmethod
     def write(self, number: int, parts: int) -> Receipt:
         """Write part `number` of `parts`, unless that is done. Raises `ConflictError` if this is not the result that
         the first part belongs to, and what writing raises.

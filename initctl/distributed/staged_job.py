@@ -38,6 +38,9 @@ class StagedJob(Job):
     def shares(self, parts: int) -> list[Share]:
         return split(self.draft.contents, parts)
 
+    def prepare(self, parts: int) -> None:  # noqa: ARG002 - what one of them notes, all do
+        self.settle()
+
     def write(self, number: int, parts: int) -> Receipt:
         self.notes.make()
         own = Note.of(self.writer.plan, self.draft, parts)

@@ -5,25 +5,36 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from socket import gethostname
 from typing import TYPE_CHECKING, Self, cast
 
-from initctl.commit.undisturbed import undisturbed
+from initctl.commit.undisturbed import delayed, undisturbed
 from initctl.coworkers import handed_out
 from initctl.distributed.job import NOTE, Job
 from initctl.distributed.note import Note
 from initctl.distributed.object_notes import ObjectNotes
 from initctl.distributed.receipt import Receipt, WrittenRange
 from initctl.distributed.split import Piece, Share, hand_out_checks
-from initctl.errors import InitctlError, Problem, UncertainError, UsageError, shown
+from initctl.errors import (
+    ConflictError,
+    InitctlError,
+    Problem,
+    StorageError,
+    UncertainError,
+    UsageError,
+    listed,
+    shown,
+)
 from initctl.execution.objects import Objects
 from initctl.execution.parcels import Parcel, parcels_of
 from initctl.execution.sending import NewObject, send
+from initctl.execution.uploading import undo
 from initctl.stores.places import place_of
 from initctl.stores.requests import side_by_side
+from initctl.stores.store import NO_UPLOAD
 
 if TYPE_CHECKING:
     from initctl.execution.content import Content, Draft
@@ -61,6 +72,11 @@ class UploadedJob(Job):
         hand_out_checks(in_windows, [share for share in shares if share.pieces])
         return shares
 
+    def prepare(self, parts: int) -> None:
+        self.settle()
+        if self.noted() is None:
+            self._begun(Note.of(self.writer.plan, self.draft, parts))
+
     def write(self, number: int, parts: int) -> Receipt:
         own = Note.of(self.writer.plan, self.draft, parts)
         noted = self.noted() or self._begun(own)
@@ -69,7 +85,8 @@ class UploadedJob(Job):
         if receipt := self.receipt(number, parts, share):
             return replace(receipt, was_done=True)
         started = time.monotonic()
-        ranges = tuple(self._written(share, noted))
+        with self._needing_uploads():
+            ranges = tuple(self._written(share, noted))
         seconds = round(time.monotonic() - started, 3)
         receipt = Receipt(self.digest, number, parts, ranges, gethostname(), seconds, self.writer.engines)
         self.notes.leave(receipt.name, receipt.to_document())
@@ -83,11 +100,9 @@ class UploadedJob(Job):
         receipts = self.all_receipts(note.parts)
         self.check(Note.of(self.writer.plan, self.draft, note.parts), note)
         self.writer.check_unchanged(self.draft)
-        tags = _tags(receipts)
-        with undisturbed():
-            for group in self._objects.groups:
-                names = list(map(self._name, group))
-                side_by_side([partial(self._upload(name, note).finish, tags[name]) for name in names])
+        self._check_alone()
+        with undisturbed(), self._needing_uploads():
+            self._complete(note, _tags(receipts))
             self.writer.committed()
             self._objects.remove_old(self.place.path)
             self._remove_notes()
@@ -133,17 +148,64 @@ class UploadedJob(Job):
         if self.place.check:
             self.place.check()
         uploads = {name: self._upload(name) for name in self._contents}
-        is_first = False
-        try:
-            side_by_side([upload.begin for upload in uploads.values()])
-            content = own._replace(uploads={name: upload.ticket for name, upload in uploads.items()}).packed()
-            noted = self.notes.leave_first(NOTE, content)
-            is_first = noted == content
-        finally:
-            if not is_first:
-                with suppress(InitctlError):
-                    side_by_side([upload.abort for upload in uploads.values()])
+        is_noted = False
+        with delayed():  # a note is left with its uploads, or without an end of this process
+            try:
+                side_by_side([upload.begin for upload in uploads.values()])
+                content = own._replace(uploads={name: upload.ticket for name, upload in uploads.items()}).packed()
+                noted = self.notes.leave_first(NOTE, content)
+                is_noted = noted == content
+            except UncertainError:
+                is_noted = True
+                raise
+            finally:
+                if not is_noted:
+                    with suppress(InitctlError):
+                        side_by_side([upload.abort for upload in uploads.values()])
         return self.read(noted)
+
+    def _complete(self, note: Note, tags: Mapping[str, Sequence[str]]) -> None:
+        """Make all objects visible. If another program was faster, they are removed again, and the job is over; if
+        something else fails, the next commit goes on.
+        """
+        uploads = {name: self._upload(name, note) for name in self._contents}
+        try:
+            for group in self._objects.groups:
+                names = list(map(self._name, group))
+                side_by_side([partial(uploads[name].finish, tags[name]) for name in names])
+        except ConflictError as error:
+            if error.problems[0].code == NO_UPLOAD:
+                raise
+            undo(list(uploads.values()), error)
+            with suppress(InitctlError):
+                side_by_side([upload.abort for upload in uploads.values()])
+            self._remove_notes()
+            raise
+        except StorageError as error:
+            if not any(upload.is_complete for upload in uploads.values()):
+                raise
+            fault = f"{shown(self.place.path)}: only some of its files are there: {error}"
+            raise UncertainError(Problem("parts.unfinished", fault, "run the commit again")) from error
+
+    def _check_alone(self) -> None:
+        """Raise `ConflictError` if other objects are below the prefix by now; an earlier commit may have begun."""
+        if self.place.is_directory and self.place.without is None:
+            there = cast("Place", place_of(self.place.path))
+            own = {os.path.join(there.name, name) for name in self._contents}
+            found = (stored.name for stored in there.store.below(f"{there.name}/", is_deep=True))
+            if others := [shown(name) for name in found if name not in own]:
+                fault = f"{shown(self.place.path)}: contains other objects by now: {listed(others)}"
+                raise ConflictError(Problem("output.changed", fault, "remove them, or write to another prefix"))
+
+    @contextmanager
+    def _needing_uploads(self) -> Iterator[None]:
+        """Say what to do if an upload is not there any more."""
+        try:
+            yield
+        except ConflictError as error:
+            if error.problems[0].code != NO_UPLOAD:
+                raise
+            self.refuse("uploads that it names are not there any more")
 
     def _written(self, share: Share, noted: Note) -> Iterator[WrittenRange]:
         """Upload a share. Returns its ranges."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
+from operator import itemgetter
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from initctl.execution.tasks import copy_tasks, gather_tasks, is_sequential
 from initctl.filling.targets import TargetBlock
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from initctl.formats.writing.formats import Part
     from initctl.planning import Action
     from initctl.workers import Task
+
+
+_Item = TypeVar("_Item")
 
 
 class Content(NamedTuple):
@@ -105,6 +110,41 @@ class Content(NamedTuple):
     def _inside(self, where: ByteRange, nbytes: int) -> int:
         """How many of the `nbytes` that are written in a range are in the window."""
         return nbytes if self.window is None else min(nbytes, overlap([self.window], *where))
+
+
+class Windows:
+    """The windows of a content. One is found without a look at all of it."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._targets = _Ordered(content.targets, lambda target: target.range)
+        self._kept = _Ordered(content.kept, lambda kept: kept)
+        self._moved = _Ordered(content.moved, lambda moved: bytes_of(*moved))
+        self._parts = _Ordered(content.layout.parts, lambda part: ByteRange(part[0], part[0] + len(part[1])))
+
+    def at(self, window: ByteRange) -> Content:
+        """What `Content.within` gives."""
+        near = self._content._replace(
+            targets=self._targets.near(window),
+            kept=self._kept.near(window),
+            moved=self._moved.near(window),
+            layout=self._content.layout._replace(parts=self._parts.near(window)),
+        )
+        return near.within(window)
+
+
+class _Ordered(Generic[_Item]):
+    """Items in order of the bytes that they are of."""
+
+    def __init__(self, items: Iterable[_Item], bytes_of_item: Callable[[_Item], ByteRange]) -> None:
+        pairs = sorted(((bytes_of_item(item), item) for item in items), key=itemgetter(0))
+        self._items = [item for _, item in pairs]
+        self._starts = [where.start for where, _ in pairs]
+        self._reached = list(accumulate((where.stop for where, _ in pairs), max))
+
+    def near(self, window: ByteRange) -> list[_Item]:
+        """All items with bytes in `window`, and maybe others."""
+        return self._items[bisect_right(self._reached, window.start) : bisect_left(self._starts, window.stop)]
 
 
 def _is_indivisible(target: TargetBlock) -> bool:

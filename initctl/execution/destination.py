@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from initctl.commit.mounts import check_no_bucket
 from initctl.commit.new_files import new_file_mode
@@ -22,6 +22,7 @@ from initctl.stores.store import History
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
+    from initctl.stores.store import Place
 
 _READ_AND_WRITE = 0o666
 _READ = 0o444
@@ -74,18 +75,19 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     if checkpoint.is_directory and os.path.commonpath([path, checkpoint.target]) == checkpoint.target != path:
         message = f"{shown(output)}: is inside the input directory"
         raise UsageError(Problem("output.inside", message, "name a path outside of it"))
+    there = place_of(path)
+    is_new_only = is_directory and there is not None and not isinstance(there.store, History)
+    check = partial(_check_new, path, output) if is_new_only else None
     if not os.path.lexists(path):
-        return Destination(path, _mode(checkpoint, is_directory=is_directory), is_directory, overwrite is False)
+        mode = _mode(checkpoint, is_directory=is_directory)
+        return Destination(path, mode, is_directory, no_clobber=overwrite is False, check=check)
     _check_is_other(checkpoint, path, output)
     if overwrite is False:
         hint = "leave --no-clobber out to replace it"
         raise ConflictError(Problem("output.exists", f"{shown(output)}: exists", hint))
     _check_kind(path, output, is_directory=is_directory)
-    check = None
     if is_directory:
         check_not_here(path)
-        there = place_of(path)
-        check = partial(_check_new, path, output) if there and not isinstance(there.store, History) else None
     else:
         check_not_cached(path)
         if not overwrite:
@@ -166,8 +168,9 @@ def _check_kind(path: str, output: str, *, is_directory: bool) -> None:
 
 
 def _check_new(path: str, output: str) -> None:
-    """Raise `ConflictError` if objects are below `path`, which is in a store."""
-    if os.listdir(path):
+    """Raise `ConflictError` if objects are below `path`, which is in a store, by now."""
+    there = cast("Place", place_of(path))
+    if any(there.store.below(f"{there.name}/" if there.name else "", is_deep=True)):
         fault = f"{shown(output)}: contains objects, and a store cannot replace them in one step"
         raise ConflictError(Problem("output.exists", fault, "write to a prefix with nothing below it"))
 

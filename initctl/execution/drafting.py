@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from initctl.execution.content import Draft
     from initctl.execution.delivery import Delivery
     from initctl.execution.writer import Writer
-    from initctl.formats import CheckpointFile
+    from initctl.formats import Checkpoint, CheckpointFile
 
 
 def drafted(writer: Writer, delivery: Delivery) -> tuple[Draft, Destination] | None:
@@ -79,16 +79,23 @@ def checked(place: Destination, output: str, names: Iterable[str]) -> Destinatio
 def _in_place(writer: Writer, dropped: Sequence[str]) -> tuple[Draft, Destination] | None:
     """The draft of the files that change in place, and its destination; None if nothing changes.
 
-    One file is replaced alone. If several change or some are `dropped`, a new directory replaces the old one.
+    One file is replaced alone. If several change or some are `dropped`, a new directory replaces the old one. In a
+    bucket, shards change by their index.
     """
     checkpoint, touched = writer.checkpoint, writer.touched
     check_in_place(checkpoint, touched, patch=False)
-    if len(touched) > 1 or dropped:
+    if len(touched) > 1 or dropped or (touched and _goes_by_index(checkpoint)):
         return _exchanging(writer, touched, dropped)
     if not touched:
         return None
     place = Destination(real_path(checkpoint, touched[0]), touched[0].mode)
     return rewritten(writer, {touched[0].name: touched[0]}), place
+
+
+def _goes_by_index(checkpoint: Checkpoint) -> bool:
+    """Whether even one shard gets a new name, so that every change of the checkpoint is one of its index."""
+    there = place_of(checkpoint.target)
+    return checkpoint.described_by is not None and there is not None and not isinstance(there.store, History)
 
 
 def _exchanging(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequence[str]) -> tuple[Draft, Destination]:

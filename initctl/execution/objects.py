@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from initctl.errors import InitctlError, Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import Content
 from initctl.formats.directories.index import LONGEST
-from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, weight_name
+from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, MARK, weight_name
 from initctl.formats.opening import read_small
 from initctl.formats.strict_json import parse_object
 from initctl.formats.writing.formats import Layout
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from initctl.stores.store import Stored
 
 _WEIGHT_MAP = "weight_map"
-_MARK = re.compile(r"\.r[0-9a-f]{6}\Z")
-"""What a run in place adds to the name of a shard, before its ending."""
 
 
 class Objects(NamedTuple):
@@ -55,10 +52,12 @@ class Objects(NamedTuple):
         if place.without is None:
             ordered = grouped((_rank(name), (os.path.join(place.path, name), c)) for name, c in draft.contents.items())
             return cls([dict(ordered[rank]) for rank in sorted(ordered)])
-        if len(draft.contents) > 1:
-            return _in_place(checkpoint, draft, place.without, mark)
+        found = _by_index(checkpoint, draft, mark)
         contents = {os.path.join(place.path, name): content for name, content in draft.contents.items()}
-        return cls([contents], [os.path.join(place.path, name) for name in place.without])
+        if found is None and len(contents) > 1:
+            raise _several(checkpoint, draft.contents)
+        groups, removed = found or ([contents], ())
+        return cls(groups, [os.path.join(place.path, name) for name in (*removed, *place.without)])
 
     def remove_old(self, target: str) -> None:
         """Remove what is replaced. Raises `UncertainError`, which names the `target`, if something is left."""
@@ -77,32 +76,39 @@ def _rank(name: str) -> int:
     return 2 if base == DISTRIBUTED_METADATA or (found and found.is_index) else 1 if found else 0
 
 
-def _in_place(checkpoint: Checkpoint, draft: Draft, dropped: Sequence[str], mark: str) -> Objects:
-    """Several shards under new names; then the index, which names them; then the old ones are removed."""
+def _by_index(checkpoint: Checkpoint, draft: Draft, mark: str) -> tuple[list[dict[str, Content]], list[str]] | None:
+    """Shards that change in place, under new names, then the index, which names them; and the old names. None if there
+    is no index, or if one file that is not a shard changes.
+
+    Raises `UsageError` if other files change with shards.
+    """
     index = checkpoint.described_by
     if index is None:
-        raise _several(checkpoint, draft.contents)
+        return None
     home = os.path.dirname(index)
     document = dict(parse_object(read_small(os.path.join(checkpoint.directory, index), LONGEST)))
     shards = {os.path.normpath(os.path.join(home, shard)): shard for shard in document[_WEIGHT_MAP].values()}
-    if others := [name for name in draft.contents if name not in shards]:
-        raise _several(checkpoint, [index, *others])
-    new = {shards[name]: _renamed(shards[name], mark) for name in draft.contents}
+    changed = {shards[name]: content for name, content in draft.contents.items() if name in shards}
+    if not changed and len(draft.contents) <= 1:
+        return None
+    if len(changed) < len(draft.contents):
+        raise _several(checkpoint, {index, *draft.contents.keys() - shards.keys()})
+    new = {shard: _renamed(shard, mark) for shard in changed}
     document[_WEIGHT_MAP] = {tensor: new.get(shard, shard) for tensor, shard in document[_WEIGHT_MAP].items()}
     data = (json.dumps(document, indent=2) + "\n").encode()
-    contents = {os.path.join(home, new[shards[name]]): content for name, content in draft.contents.items()}
-    begun = [contents, {index: Content(Layout([(0, data)], {}, len(data)), 0)}]
-    groups = [{os.path.join(checkpoint.directory, name): content for name, content in group.items()} for group in begun]
-    return Objects(groups, [os.path.join(checkpoint.directory, name) for name in (*draft.contents, *dropped)])
+    groups = [{os.path.join(home, new[shard]): content for shard, content in changed.items()}]
+    groups.append({index: Content(Layout([(0, data)], {}, len(data)), 0)})
+    paths = [{os.path.join(checkpoint.directory, name): content for name, content in one.items()} for one in groups]
+    return paths, list(draft.contents)
 
 
 def _renamed(shard: str, mark: str) -> str:
     """The new name of a shard that changes in place: `model-00001-of-00002.r1a2b3c.safetensors`."""
-    stem, suffix = os.path.splitext(shard)
-    return f"{_MARK.sub('', stem)}.r{mark}{suffix}"
+    stem, suffix = os.path.splitext(MARK.sub("", shard))
+    return f"{stem}.r{mark}{suffix}"
 
 
 def _several(checkpoint: Checkpoint, names: Iterable[str]) -> UsageError:
-    named = listed([shown(name) for name in names], at_most=5)
+    named = listed([shown(name) for name in sorted(names)], at_most=5)
     fault = f"{shown(checkpoint.path)}: a store cannot replace several files in one step: {named}"
     return UsageError(Problem("output.steps", fault, "write to a new prefix with -o"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -78,9 +79,14 @@ def _together(parts: Sequence[Numbered], indivisible: Sequence[ByteRange]) -> It
     """`parts`; those in one list between which an indivisible range is cut."""
     together = [parts[0]]
     for numbered in parts[1:]:
-        edge = ByteRange(numbered.part.start - 1, numbered.part.start + 1)
-        if edge not in common(indivisible, [edge]):
+        if not _is_inside(numbered.part.start, indivisible):
             yield together
             together = []
         together.append(numbered)
     yield together
+
+
+def _is_inside(edge: int, ranges: Sequence[ByteRange]) -> bool:
+    """Whether `edge` is between bytes of one of `ranges`, which are sorted and disjoint."""
+    number = bisect_right(ranges, (edge, edge)) - 1
+    return number >= 0 and ranges[number].start < edge < ranges[number].stop

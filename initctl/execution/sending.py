@@ -9,6 +9,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, NamedTuple, Self, cast
 
 from initctl.commit.nameless import NamelessFile
+from initctl.execution.content import Windows
 from initctl.execution.parcels import source_of
 from initctl.layout.ranges import ByteRange
 from initctl.reading import TensorReader
@@ -53,9 +54,7 @@ def send(
     """
     chosen = list(parcels)
     writer.workers.total += sum(checksum.stop - checksum.start for _, checksum in checks)
-    writer.workers.total += sum(
-        new.content.within(parcel.window).nbytes for new, parcel in chosen if not new.content.layout.checksums
-    )
+    writer.workers.total += sum(parcel.nbytes for new, parcel in chosen if not new.content.layout.checksums)
     with _Sender(writer.workers.advance) as sender, TensorReader(writer.checkpoint, draft.sources) as reader:
         sending = _Sending(writer, draft, reader, sender)
         sending.check(checks)
@@ -67,6 +66,7 @@ def send(
             else:
                 sending.send_window(new, parcel)
         sender.finish()
+    writer.workers.advance(writer.workers.total - writer.workers.done)  # headers are no progress of tasks
 
 
 class _Sending:
@@ -74,6 +74,13 @@ class _Sending:
 
     def __init__(self, writer: Writer, draft: Draft, reader: TensorReader, sender: _Sender) -> None:
         self._writer, self._draft, self._reader, self._sender = writer, draft, reader, sender
+        self._last: tuple[NewObject, Windows] | None = None
+
+    def _windows(self, new: NewObject) -> Windows:
+        """The windows of a new object: its parcels come one after another."""
+        if self._last is None or self._last[0] is not new:
+            self._last = new, Windows(new.content)
+        return self._last[1]
 
     def check(self, checks: Sequence[tuple[CheckpointFile, Checksum]]) -> None:
         """Raise `InputError` if a checksum of the input is wrong."""
@@ -83,7 +90,7 @@ class _Sending:
         """Make a parcel in memory."""
         with ExitStack() as stack:
             made = stack.enter_context(NamelessFile(new.path, in_memory=True))
-            self._writer.write_window(new.content.within(parcel.window), made, self._reader)
+            self._writer.write_window(self._windows(new).at(parcel.window), made, self._reader)
             stack.pop_all()  # the sender closes it
         self._sender.send(partial(_put, new, parcel.parts, made), parcel.nbytes, made)
 

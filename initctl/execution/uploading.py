@@ -8,8 +8,9 @@ while others are sent.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from initctl.commit.undisturbed import delayed, undisturbed
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from initctl.execution.parcels import Parcel
     from initctl.execution.writer import Writer
     from initctl.formats import CheckpointFile, Checksum
-    from initctl.stores.store import Place
+    from initctl.stores.store import Place, Upload
 
 
 def upload(writer: Writer, draft: Draft, place: Destination) -> list[str]:
@@ -40,30 +41,32 @@ def upload(writer: Writer, draft: Draft, place: Destination) -> list[str]:
         place.check()
     objects = Objects.of(writer.checkpoint, draft, place, os.urandom(3).hex())
     with ExitStack() as stack:
-        groups = [[_begun(path, content, stack) for path, content in group.items()] for group in objects.groups]
+        groups = [[_new(path, content, stack) for path, content in group.items()] for group in objects.groups]
+        with delayed():
+            side_by_side([new.upload.begin for group in groups for new in group])
         send(writer, draft, _parcels(writer, groups), _checks(objects))
         writer.check_unchanged(draft)
+        if place.check:
+            place.check()
         with undisturbed():
-            _commit(groups)
+            _commit(groups, partial(writer.check_unchanged, draft))
             writer.committed()
             objects.remove_old(place.path)
     folder = place.path if place.is_directory else os.path.dirname(place.path)
     return [os.path.relpath(new.path, folder) for group in groups for new in group]
 
 
-def _begun(path: str, content: Content, stack: ExitStack) -> NewObject:
-    """A new object whose upload is begun. `stack` gives it up unless it is complete."""
+def _new(path: str, content: Content, stack: ExitStack) -> NewObject:
+    """A new object whose upload is not begun yet. `stack` gives it up unless it is complete."""
     place = cast("Place", place_of(path))
-    begun = place.bucket.upload(place.name, place.stored)
+    upload = place.bucket.upload(place.name, place.stored)
 
     def give_up() -> None:
         with undisturbed(), suppress(InitctlError):  # the error that ended the upload is the one to report
-            begun.abort()
+            upload.abort()
 
     stack.callback(give_up)
-    with delayed():
-        begun.begin()
-    return NewObject(path, content, begun, {})
+    return NewObject(path, content, upload, {})
 
 
 def _parcels(writer: Writer, groups: Sequence[Sequence[NewObject]]) -> Iterator[tuple[NewObject, Parcel]]:
@@ -78,15 +81,27 @@ def _checks(objects: Objects) -> list[tuple[CheckpointFile, Checksum]]:
     return [check for content in contents if not content.layout.checksums for check in content.checked]
 
 
-def _commit(groups: Sequence[Sequence[NewObject]]) -> None:
-    """Make the objects visible, a group after another. If one fails, the others are removed again."""
+def _commit(groups: Sequence[Sequence[NewObject]], check: Callable[[], None]) -> None:
+    """Make the objects visible, a group after another, and call `check` before the last of several groups. If one
+    fails, the others are removed again; but if the store does not say whether one is visible, they stay: it may need
+    them.
+    """
     try:
-        for group in groups:
+        for group in groups[:-1]:
             side_by_side([new.complete for new in group])
-    except InitctlError as error:
-        try:
-            side_by_side([new.upload.undo for group in groups for new in group])
-        except InitctlError as left:
-            fault = f"{error}; and a file that was written before could not be removed again: {left}"
-            raise UncertainError(Problem("storage.leftover", fault, "remove it")) from error
+            check()
+        side_by_side([new.complete for new in groups[-1]])
+    except UncertainError:
         raise
+    except InitctlError as error:
+        undo([new.upload for group in groups for new in group], error)
+        raise
+
+
+def undo(uploads: Sequence[Upload], error: InitctlError) -> None:
+    """Remove the new objects of `uploads` again, because of `error`. Raises `UncertainError` if one is left."""
+    try:
+        side_by_side([upload.undo for upload in uploads])
+    except InitctlError as left:
+        fault = f"{error}; and a file that was written before could not be removed again: {left}"
+        raise UncertainError(Problem("storage.leftover", fault, "remove it")) from error

@@ -57,6 +57,8 @@ class Api:
         url, only = self.url(stored.name), {"ifGenerationMatch": stored.version}
         with refusing(url):
             answer = self.ask("DELETE", self.address(stored.name), params=only)
+        if answer.status_code in _CHANGED and self.metadata(stored.name, "name") is not None:
+            raise refusals.replaced(url)
         if answer.status_code not in {*_GRANTED, *GONE, *_CHANGED}:
             raise self.failure(answer, url, StorageError)
 

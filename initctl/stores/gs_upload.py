@@ -136,6 +136,10 @@ class GSUpload:
     def is_there(self) -> bool:
         return self._is_own(self._bucket.metadata(self._name, "metadata"))
 
+    @property
+    def is_complete(self) -> bool:
+        return self._made is not None
+
     def abort(self) -> None:
         """The store would forget the upload by itself."""
         if self._address and not self._made and not self._is_over:
@@ -145,7 +149,8 @@ class GSUpload:
 
     def undo(self) -> None:
         if self._made and not self._replaced:
-            self._bucket.remove(self._made)
+            with suppress(ConflictError):
+                self._bucket.remove(self._made)
 
     def _take(self, body: IO[bytes]) -> None:
         """Send `body`, except for its last bytes."""

@@ -5,25 +5,31 @@ command `hf`.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, cast
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import (
-    DisabledRepoError,
-    GatedRepoError,
     HfHubHTTPError,
-    HFValidationError,
-    OfflineModeIsEnabled,
 )
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
 
-from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, UsageError, shown
+from initctl.errors import ConflictError, Problem, StorageError, UsageError, shown
+from initctl.stores.hf_api import (
+    AGAIN,
+    GONE,
+    LIBRARY,
+    LIBRARY_ERROR,
+    NO_REPOSITORY,
+    NO_REVISION,
+    Api,
+    code_of,
+    refusing,
+    status_of,
+)
+from initctl.stores.hf_commit import Commit
 from initctl.stores.store import Stored
 from initctl.version import __version__
 
@@ -32,25 +38,12 @@ if TYPE_CHECKING:
 
     from initctl.stores.store import Change
 
-_REPOSITORY = re.compile(
-    r"(?:(?P<kind>model|dataset|space)s/)?(?P<name>[^/@]+/[^/@]+)(?:@(?P<revision>.+))?", re.DOTALL
-)
-"""The bucket of a URL."""
-_LIBRARY = "initctl"
-"""How requests call this program."""
 _ATTEMPTS = 5
 """Requests for a range, if connections break."""
 _MOST_DROPPED = 16 << 20
 """Bytes that are dropped if the whole file is sent instead of a range of it. Files in git have 10 MB at most."""
-_LOG_IN = "run hf auth login, or set HF_TOKEN"
-GONE, _UNKNOWN, _DENIED, _IN_PART = 404, 401, 403, 206
-_BUSY = (429, 503)
-AGAIN = (*_BUSY, 500, 502, 504)
-"""Statuses of HTTP. After the last ones, huggingface_hub asks again, a few times."""
-_NO_REPOSITORY, _NO_REVISION = "RepoNotFound", "RevisionNotFound"
-"""Codes of the Hub."""
-LIBRARY_ERROR = cast("type[Exception]", HfHubHTTPError.__bases__[0])
-"""`HTTPError` of httpx, or of httpx2 if huggingface_hub is 2 or later."""
+_IN_PART = 206
+"""A status of HTTP."""
 
 
 def opened(bucket: str) -> Repository:
@@ -58,7 +51,7 @@ def opened(bucket: str) -> Repository:
     return Repository(bucket, _endpoint())
 
 
-class Repository:
+class Repository(Api):
     """A repository at one commit, as `Store` says: the one that the revision names when the first question is asked.
     So no file changes while it is read.
 
@@ -67,22 +60,8 @@ class Repository:
     """
 
     def __init__(self, bucket: str, endpoint: str | None) -> None:
-        found = cast("re.Match[str]", _REPOSITORY.fullmatch(bucket))
-        self.bucket = bucket
-        self.kind, self.name = found["kind"] or "model", found["name"]
-        self.revision = unquote(found["revision"]) if found["revision"] else None
-        self.api = HfApi(endpoint=endpoint, library_name=_LIBRARY, library_version=__version__)
+        super().__init__(bucket, endpoint)
         self._known: dict[str, Stored] = {}
-
-    @cached_property
-    def commit(self) -> str:
-        """The SHA of the commit. Raises as the methods do."""
-        with refusing(self.url("")):
-            timeout = constants.HF_HUB_ETAG_TIMEOUT
-            found = self.api.repo_info(self.name, revision=self.revision, repo_type=self.kind, timeout=timeout)
-        if not found.sha:
-            raise StorageError(Problem("store.failed", f"{shown(self.url(''))}: the Hub names no commit"))
-        return found.sha
 
     def now(self) -> Repository:
         """The repository at the commit that the revision names now."""
@@ -107,7 +86,7 @@ class Repository:
                     if found.path.startswith(prefix) and (stored := self._note(found)):
                         yield stored
             except HfHubHTTPError as error:
-                if status_of(error) != GONE or code_of(error) in (_NO_REPOSITORY, _NO_REVISION):
+                if status_of(error) != GONE or code_of(error) in (NO_REPOSITORY, NO_REVISION):
                     raise
 
     def _note(self, found: RepoFile | RepoFolder) -> Stored | None:
@@ -131,7 +110,7 @@ class Repository:
         """Fill `room`, or its beginning if the connection breaks. Returns the number of bytes."""
         asked = {"Range": f"bytes={offset}-{offset + len(room) - 1}", "Accept-Encoding": "identity"}
         url = hf_hub_url(self.name, stored.name, repo_type=self.kind, revision=self.commit, endpoint=self.api.endpoint)
-        headers = build_hf_headers(library_name=_LIBRARY, library_version=__version__, headers=asked)
+        headers = build_hf_headers(library_name=LIBRARY, library_version=__version__, headers=asked)
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
         reached = 0
         with http_stream_backoff("GET", url, headers=headers, timeout=timeout, retry_on_status_codes=AGAIN) as answer:
@@ -161,73 +140,7 @@ class Repository:
         return offset
 
     def change(self, files: Mapping[str, str], removed: Sequence[str], title: str) -> Change:
-        from initctl.stores.hf_commit import Commit
-
         return Commit(self, files, removed, title)
-
-    def url(self, name: str) -> str:
-        """How messages call the file `name`."""
-        return f"hf://{self.bucket}/{name}".rstrip("/")
-
-
-@contextmanager
-def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
-    """Turn errors of huggingface_hub into those of this package. Their own texts are not shown: they may contain
-    signed addresses.
-
-    If `gone` is given, it is raised if the file is not there.
-    """
-    try:
-        yield
-    except HfHubHTTPError as error:
-        raise (gone if gone and status_of(error) == GONE else refusal(url, error)) from None
-    except OfflineModeIsEnabled:
-        fault = f"{shown(url)}: HF_HUB_OFFLINE forbids to ask the Hub"
-        raise StorageError(Problem("store.unreachable", fault, "unset HF_HUB_OFFLINE")) from None
-    except HFValidationError:
-        fault = f"{shown(url)}: the Hub allows no such name"
-        raise UsageError(Problem("usage.url", fault, "write hf://ORG/NAME[@REVISION][/PATH]")) from None
-    except (LIBRARY_ERROR, OSError, ValueError) as error:
-        fault = f"{shown(url)}: the Hub cannot be reached: {type(error).__name__}"
-        raise StorageError(
-            Problem("store.unreachable", fault, "check the connection; HF_ENDPOINT sets another server")
-        ) from None
-
-
-def refusal(url: str, error: HfHubHTTPError, denied: type[InitctlError] = InputError) -> InitctlError:
-    """The error for a request that the Hub denied, or that failed."""
-    status, code, name = status_of(error), code_of(error), shown(url)
-    if isinstance(error, GatedRepoError):
-        hint = f"accept its terms on its page, then {_LOG_IN}"
-        return denied(Problem("store.denied", f"{name}: the repository is gated", hint))
-    if isinstance(error, DisabledRepoError):
-        return denied(Problem("store.denied", f"{name}: the Hub has disabled the repository"))
-    if code == _NO_REVISION:
-        hint = "name a branch, a tag or a commit after the @"
-        return denied(Problem("file.missing", f"{name}: the repository has no such revision", hint))
-    if status == _UNKNOWN or code == _NO_REPOSITORY:
-        hint = f"check ORG/NAME; for a private repository, {_LOG_IN}"
-        return denied(Problem("store.denied", f"{name}: the repository does not exist, or is private", hint))
-    if status == _DENIED:
-        return denied(Problem("store.denied", f"{name}: the token does not allow it", _LOG_IN))
-    if status == GONE:
-        return denied(Problem("file.missing", f"{name}: no such file"))
-    if status in _BUSY:
-        hint = "run again later; the Hub answers more often to those who are logged in"
-        return StorageError(Problem("store.busy", f"{name}: the Hub is too busy", hint))
-    return StorageError(Problem("store.failed", f"{name}: the Hub failed: HTTP {status}"))
-
-
-def code_of(error: HfHubHTTPError) -> str:
-    """The Hub's own code of an error."""
-    found: str = error.response.headers.get("X-Error-Code", "")
-    return found
-
-
-def status_of(error: HfHubHTTPError) -> int:
-    """The status of HTTP."""
-    found: int = error.response.status_code
-    return found
 
 
 def _endpoint() -> str | None:

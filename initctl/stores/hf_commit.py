@@ -19,12 +19,12 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from initctl.errors import ConflictError, InitctlError, Problem, StorageError, UncertainError, shown
-from initctl.stores.hf import AGAIN, LIBRARY_ERROR, refusal, refusing, status_of
+from initctl.stores.hf_api import AGAIN, LIBRARY_ERROR, refusal, refusing, status_of
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperation
 
-    from initctl.stores.hf import Repository
+    from initctl.stores.hf_api import Api
 
 _PAUSES = (1, 2, 4)
 """Seconds between requests for a commit, while the Hub does not say that it is made or refused."""
@@ -41,7 +41,7 @@ class Commit:
     It has `files`, the local path of each name, and not the `removed` ones, which are there.
     """
 
-    def __init__(self, repository: Repository, files: Mapping[str, str], removed: Sequence[str], title: str) -> None:
+    def __init__(self, repository: Api, files: Mapping[str, str], removed: Sequence[str], title: str) -> None:
         self._api, self._name, self._kind = repository.api, repository.name, repository.kind
         self._branch, self._url = repository.revision or constants.DEFAULT_REVISION, repository.url("")
         self._files, self._removed, self._parent, self._title = files, removed, repository.commit, title

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _MOST = 10_000
 """Objects of a directory."""
+_NOTES = "/.initctl-"
+"""The beginning of the folder in which parts leave notes for each other."""
 
 
 class _Top(NamedTuple):
@@ -56,6 +58,8 @@ def mirrored(url: Url) -> str:
     objects = _listed(top.store, _prefix(folder), url, is_deep=found is None)
     if found is None and not objects:
         raise InputError(Problem("file.missing", f"{shown(url)}: no object has this name, and none is below it"))
+    if found and found not in objects:  # there are more objects than are mirrored
+        objects.append(found)
     home = _path(top, folder)
     _show(top, url, home, objects, is_deep=found is None)
     return os.path.join(home, os.path.basename(url.key)) if found else home
@@ -112,10 +116,12 @@ def _prefix(folder: str) -> str:
 
 
 def _listed(store: Store, prefix: str, url: Url, *, is_deep: bool) -> list[Stored]:
-    """The objects below `prefix`. Names that end in `/` are what some programs write for a folder."""
+    """The objects below `prefix`, without the notes of parts. Names that end in `/` are what some programs write for a
+    folder.
+    """
     found = []
     for stored in store.below(prefix, is_deep=is_deep):
-        if not stored.name.endswith("/"):
+        if not stored.name.endswith("/") and _NOTES not in f"/{stored.name}":
             found.append(stored)
         if len(found) > _MOST and not is_deep:
             break  # enough to see what is beside the file

@@ -14,6 +14,10 @@ def changed(url: str) -> ConflictError:
     return ConflictError(Problem("input.changed", f"{shown(url)}: changed while it was read", "run again"))
 
 
+def replaced(url: str) -> ConflictError:
+    return ConflictError(Problem("output.changed", f"{shown(url)}: another program changed it", "run again"))
+
+
 def missing(url: str) -> InputError:
     return InputError(Problem("file.missing", f"{shown(url)}: the object or the bucket does not exist"))
 

@@ -5,16 +5,17 @@ command line.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
+from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from initctl.errors import InitctlError, InputError
 from initctl.stores import refusals
+from initctl.stores.s3_api import GONE, Api, refusing, status_of
+from initctl.stores.s3_upload import S3Upload
 from initctl.stores.store import Stored
 from initctl.stores.upload_parts import LIMITS
 
@@ -25,9 +26,6 @@ _CONNECTIONS = 32
 _RETRIES = 5
 """Repetitions of a request that is throttled or fails on its way."""
 _CONFIGURATION = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": _RETRIES})
-_HINT = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another server"
-GONE, CHANGED = {404}, {412}
-"""Statuses of HTTP."""
 
 
 def opened(bucket: str) -> S3:
@@ -36,14 +34,10 @@ def opened(bucket: str) -> S3:
         return S3(bucket, boto3.client("s3", config=_CONFIGURATION))
 
 
-class S3:
-    """A bucket, as `Store` says."""
+class S3(Api):
+    """A bucket, as `Bucket` says."""
 
     limits = LIMITS
-
-    def __init__(self, bucket: str, client: Any) -> None:  # noqa: ANN401 - boto3 makes its classes when it runs
-        self.bucket = bucket
-        self.client = client
 
     def now(self) -> S3:
         return self
@@ -77,15 +71,16 @@ class S3:
         raise refusals.breaking(url)
 
     def upload(self, name: str, replaces: Stored | None, ticket: str | None = None) -> Upload:
-        from initctl.stores.s3_upload import S3Upload
-
         return S3Upload(self, name, replaces, ticket)
 
     def copies_from(self, other: Store) -> bool:
         return isinstance(other, S3)
 
     def remove(self, stored: Stored) -> None:
-        if self.find(stored.name) == stored:
+        found = self.find(stored.name)
+        if found and found != stored:
+            raise refusals.replaced(self.url(stored.name))
+        if found:
             with refusing(self.url(stored.name)):
                 self.client.delete_object(Bucket=self.bucket, Key=stored.name)
 
@@ -104,50 +99,3 @@ class S3:
             except (BotoCoreError, HTTPError, OSError):
                 pass  # the caller asks for the rest
         return reached
-
-    def url(self, name: str) -> str:
-        return f"s3://{self.bucket}/{name}"
-
-
-@contextmanager
-def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
-    """Turn errors of boto3 into those of this package. Their own texts are not shown: they may contain addresses.
-
-    If `gone` is given, it is raised if the object is not there.
-    """
-    try:
-        yield
-    except ClientError as error:
-        if gone and status_of(error) in GONE:
-            raise gone from None
-        raise _refusal(url, error) from None
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound):
-        raise refusals.without_credentials(url, _HINT) from None
-    except (BotoCoreError, ValueError) as error:
-        raise refusals.unreachable(url, error, _HINT) from None
-
-
-def _refusal(url: str, error: ClientError) -> InitctlError:
-    status = status_of(error)
-    if status in CHANGED:
-        return refusals.changed(url)
-    if status in GONE:
-        return refusals.missing(url)
-    return failure(url, error, InputError)
-
-
-def failure(url: str, error: ClientError, denied: type[InitctlError]) -> InitctlError:
-    """The error for a request that the store denied, or that failed, whatever it asked for."""
-    return refusals.failure(url, status_of(error), code_of(error), _HINT, denied)
-
-
-def code_of(error: ClientError) -> str:
-    """The store's own code of an error."""
-    found: str = error.response.get("Error", {}).get("Code", "")
-    return found
-
-
-def status_of(error: ClientError) -> int | None:
-    """The status of HTTP."""
-    found: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return found

@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from botocore.exceptions import ClientError
 
 from initctl.errors import ConflictError, InitctlError, Problem, StorageError, UncertainError, shown
-from initctl.stores.s3 import CHANGED, GONE, code_of, failure, refusing, status_of
+from initctl.stores.s3_api import CHANGED, GONE, code_of, failure, refusing, status_of
+from initctl.stores.store import NO_UPLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import IO
 
     from initctl.layout.ranges import ByteRange
-    from initctl.stores.s3 import S3
+    from initctl.stores.s3_api import Api
     from initctl.stores.store import Place, Stored
 
 _TOKEN = "initctl-upload"  # noqa: S105 - not a secret
 """The name of the token in the object's metadata."""
-_TICKET = ":"
-"""What is between the token and the name of the upload in a ticket."""
+_TICKET = " "
+"""What is between the token, the name of the upload, and the version that it replaces, in a ticket."""
 _KEPT = (
     "CacheControl",
     "ContentDisposition",
@@ -41,11 +42,11 @@ _KEPT = (
 )
 """What an object has besides its content, as boto3 calls it in answers and in requests."""
 _NO_UPLOAD = "NoSuchUpload"
+"""The store's code if an upload is not there any more."""
 _NO_OBJECT = "NoSuchKey"
 _CONFLICTS = {
     "ConditionalRequestConflict": "writes it",
     _NO_OBJECT: "deleted it",
-    _NO_UPLOAD: "aborted the upload",
 }
 """What another program did, by the store's code."""
 
@@ -53,22 +54,23 @@ _CONFLICTS = {
 class S3Upload:
     """An upload to S3, as `Upload` says. An object keeps what its old version has besides its content."""
 
-    def __init__(self, bucket: S3, name: str, replaces: Stored | None, ticket: str | None = None) -> None:
-        self._client = bucket.client
-        self._bucket, self._replaces, self._url = bucket, replaces, bucket.url(name)
+    def __init__(self, bucket: Api, name: str, replaces: Stored | None, ticket: str | None = None) -> None:
+        self._client, self._url = bucket.client, bucket.url(name)
         self._place = {"Bucket": bucket.bucket, "Key": name}
-        token, _, upload = (ticket or os.urandom(16).hex()).partition(_TICKET)
-        self._token = token
-        self._upload = {**self._place, "UploadId": upload} if upload else {}
-        self._is_over = self._is_complete = False
+        self._token, self._replaced = os.urandom(16).hex(), replaces.version if replaces else ""
+        self._upload: dict[str, str] = {}
+        self._is_over = self.is_complete = False
+        if ticket:
+            self._token, upload, self._replaced = ticket.split(_TICKET)
+            self._upload = {**self._place, "UploadId": upload}
 
     @property
     def ticket(self) -> str:
-        return f"{self._token}{_TICKET}{self._upload['UploadId']}"
+        return _TICKET.join((self._token, self._upload["UploadId"], self._replaced))
 
     def begin(self) -> None:
         with _writing(self._url):
-            properties = self._kept() if self._replaces else {}
+            properties = self._kept() if self._replaced else {}
             properties["Metadata"] = {**properties.get("Metadata", {}), _TOKEN: self._token}
             begun = self._client.create_multipart_upload(**self._place, **properties)
         self._upload = {**self._place, "UploadId": begun["UploadId"]}
@@ -78,7 +80,7 @@ class S3Upload:
             self._abort()
 
     def undo(self) -> None:
-        if self._is_complete and not self._replaces and self.is_there():
+        if self.is_complete and not self._replaced and self.is_there():
             with _writing(self._url):
                 self._client.delete_object(**self._place)
 
@@ -89,14 +91,16 @@ class S3Upload:
 
     def copy(self, number: int, part: ByteRange, source: Place) -> str:
         """Raises `ConflictError` also if another version of the object at `source` is there."""
-        bucket, stored = cast("S3", source.store), cast("Stored", source.stored)
+        bucket, stored = cast("Api", source.store), cast("Stored", source.stored)
+        whole = part == (0, stored.size)  # a range must be of an object of more than 5 MiB
+        place = {} if whole else {"CopySourceRange": f"bytes={part.start}-{part.stop - 1}"}
         with _writing(self._url, source=bucket.url(stored.name)):
             answer = self._client.upload_part_copy(
                 **self._upload,
                 PartNumber=number,
                 CopySource={"Bucket": bucket.bucket, "Key": stored.name},
-                CopySourceRange=f"bytes={part.start}-{part.stop - 1}",
                 CopySourceIfMatch=stored.version,
+                **place,
             )
         tag: str = answer["CopyPartResult"]["ETag"]
         return tag
@@ -107,7 +111,7 @@ class S3Upload:
         except InitctlError as error:
             if not self._is_seen():
                 self._give_up(error)
-        self._is_over = self._is_complete = True
+        self._is_over = self.is_complete = True
 
     def finish(self, tags: Sequence[str]) -> None:
         try:
@@ -117,22 +121,29 @@ class S3Upload:
                 is_there = self.is_there()
             except InitctlError:
                 self._leave()
+            if not is_there and not _is_refusal(error):
+                self._leave()
             if not is_there:
                 raise error from None
-        self._is_over = self._is_complete = True
+        self._is_over = self.is_complete = True
 
     def is_there(self) -> bool:
         return self._seen() == self._token
 
     def _complete(self, tags: Sequence[str]) -> None:
         parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
-        condition = {"IfMatch": self._replaces.version} if self._replaces else {"IfNoneMatch": "*"}
+        condition = {"IfMatch": self._replaced} if self._replaced else {"IfNoneMatch": "*"}
         with _writing(self._url):
             self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts}, **condition)
 
     def _kept(self) -> dict[str, Any]:
         """What the object that is replaced has besides its content."""
-        found = self._client.head_object(**self._place)
+        try:
+            found = self._client.head_object(**self._place)
+        except ClientError as error:
+            if status_of(error) in GONE:
+                raise _changed(self._url, "deleted it") from None
+            raise
         return {name: found[name] for name in _KEPT if found.get(name)}
 
     def _is_seen(self) -> bool:
@@ -142,19 +153,21 @@ class S3Upload:
         return False
 
     def _give_up(self, error: InitctlError) -> None:
-        """Abort the upload, so that it can never be completed, and raise `error`. Returns if it is complete already."""
+        """Abort the upload, so that it can never be completed, and raise `error`. Returns if it is complete already:
+        a store may say that it has aborted what is complete.
+        """
         try:
             is_aborted = self._abort()
-            seen = None if is_aborted else self._seen()
+            seen = self._seen()
         except InitctlError:
             self._leave()
+        if seen == self._token:
+            return
         if is_aborted:
             raise error
         if seen is None:
             self._leave()
-        if seen != self._token:
-            fault = f"{shown(self._url)}: another program replaced it, or aborted the upload"
-            raise ConflictError(Problem("output.changed", fault, "run again"))
+        raise _changed(self._url, "replaced it, or aborted the upload")
 
     def _leave(self) -> NoReturn:
         fault = f"{shown(self._url)}: the store did not say whether it was written"
@@ -199,11 +212,21 @@ def _writing(url: str, source: str | None = None) -> Iterator[None]:
             raise _refusal(url, error) from None
 
 
+def _is_refusal(error: InitctlError) -> bool:
+    """Whether the store says that it has not obeyed."""
+    return isinstance(error, ConflictError) or error.problems[0].code == "store.denied"
+
+
+def _changed(url: str, what: str, code: str = "output.changed") -> ConflictError:
+    return ConflictError(Problem(code, f"{shown(url)}: another program {what}", "run again"))
+
+
 def _refusal(url: str, error: ClientError) -> InitctlError:
     status, code = status_of(error), code_of(error)
+    if code == _NO_UPLOAD:
+        return _changed(url, "aborted the upload", NO_UPLOAD)
     if code in _CONFLICTS or status in CHANGED:
-        fault = f"{shown(url)}: another program {_CONFLICTS.get(code, 'changed it')}"
-        return ConflictError(Problem("output.changed", fault, "run again"))
+        return _changed(url, _CONFLICTS.get(code, "changed it"))
     if status in GONE:
         return StorageError(Problem("store.missing", f"{shown(url)}: the bucket does not exist"))
     return failure(url, error, StorageError)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from initctl.stores.url import Url
 
 
+NO_UPLOAD = "store.no_upload"
+"""The code of the problem that an upload is not there any more."""
+
+
 class Stored(NamedTuple):
     """An object: its name in the bucket, its bytes, the version that is there now, and the second of its last change.
 
@@ -66,10 +70,14 @@ class Upload(Protocol):
         """
 
     def finish(self, tags: Sequence[str]) -> None:
-        """The same; but if it raises, the upload may still be there, and this can be tried again."""
+        """The same; but if it raises, the upload is still there, and this can be tried again."""
 
     def is_there(self) -> bool:
         """Whether the object is visible."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether this process made the object visible."""
 
     def abort(self) -> None:
         """Give up the upload if it was begun and is not complete."""
@@ -106,15 +114,16 @@ class Bucket(Store, Protocol):
     """What it accepts as the parts of an upload."""
 
     def upload(self, name: str, replaces: Stored | None, ticket: str | None = None) -> Upload:
-        """A new object `name`, in place of the version `replaces`, or of nothing. It is not begun yet, unless it has
-        the `ticket` of one that is.
+        """A new object `name`, in place of the version `replaces`, or of nothing. It is not begun yet.
+
+        With the `ticket` of one that is begun, it is that one, and replaces what that one replaces.
         """
 
     def copies_from(self, other: Store) -> bool:
         """Whether the parts of an upload can be copied from objects of `other`."""
 
     def remove(self, stored: Stored) -> None:
-        """Remove an object, unless another version of it is there. Raises `StorageError`."""
+        """Remove an object. Raises `StorageError`, and `ConflictError` if another version of it is there."""
 
 
 class Change(Protocol):

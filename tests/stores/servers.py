@@ -54,6 +54,8 @@ class Server:
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
         self._aborted: set[str] = set()
+        self.is_forgetful = False
+        """Whether it says that it aborts an upload even if it is complete, as Amazon does for some time."""
         self.breaking = 0
         """The number of ranges that are sent only in part: then the connection breaks."""
         self.gate: threading.Barrier | None = None
@@ -83,7 +85,7 @@ class Server:
         import boto3
 
         self.faults.clear()
-        self.breaking, self.gate = 0, None
+        self.breaking, self.gate, self.is_forgetful = 0, None, False
         bucket = boto3.resource("s3").Bucket(BUCKET)
         bucket.objects.all().delete()
         bucket.delete()
@@ -97,6 +99,9 @@ class Server:
             self.gate.wait()
         if refusal := self._refusal(method, environ):
             return _refused(environ, start_response, *refusal)
+        if method == "ABORT" and self.is_forgetful and any(one.method == "COMPLETE" for one in self.asked):
+            start_response("204 No Content", [])
+            return [b""]
         if method == "ABORT":
             self._aborted.add(_upload(environ))
         body = b"".join(self._app(environ, start_response))

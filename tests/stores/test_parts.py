@@ -7,7 +7,7 @@ import json
 import pytest
 
 import initctl
-from initctl.errors import ConflictError, StorageError, UsageError
+from initctl.errors import ConflictError, UncertainError, UsageError
 from tests.distributed.checkpoints import CASES, RULES, Case, archive, one_file, shards
 from tests.distributed.processes import ended, started
 from tests.distributed.results import shuffled
@@ -83,7 +83,9 @@ def test_a_commit_that_fails_is_completed_by_the_next_one(tmp_path, put, bucket,
     for number in (1, 2):
         made.write(number, 2)
     server.faults.append(Fault(lambda method, path: method == "COMPLETE" and "00002" in path, 403, "AccessDenied", 9))
-    with pytest.raises(StorageError, match="access is denied"):
+    with pytest.raises(
+        UncertainError, match=r"only some of its files are there: .*access is denied.*run the commit again"
+    ):
         made.commit()
     assert "model.safetensors.index.json" not in bucket.objects("out/")
     server.faults.clear()

@@ -66,11 +66,25 @@ def test_one_file_changes_in_place(source, tmp_path, put, bucket):
     assert bucket.objects() == files(path)
 
 
-def test_one_changed_shard_is_replaced_alone(tmp_path, put, bucket):
+def test_one_changed_shard_gets_a_new_name_too_so_that_two_runs_meet_at_the_index(tmp_path, put, bucket):
     path = shards(tmp_path)
     url = put(path, "net")
-    initctl.apply(url, in_place=True, rules=["norm.bias=zeros"])
-    initctl.apply(path, in_place=True, rules=["norm.bias=zeros"])
+    plan = initctl.plan(url, rules=["norm.bias=zeros"])
+    initctl.apply(url, in_place=True, rules=["double=zeros"])
+    before = bucket.objects()
+    with pytest.raises(ConflictError, match="changed while it was read"):
+        initctl.apply(plan, in_place=True)
+    assert bucket.objects() == before
+    initctl.apply(path, in_place=True, rules=["double=zeros"])
+    assert not initctl.diff(url, path).differ
+
+
+def test_a_file_beside_shards_is_replaced_alone(tmp_path, put, bucket):
+    path = shards(tmp_path)
+    url = put(path, "net")
+    asked = {"rules": ["nothing=keep"], "allow_unused": True, "set_config": {"vocab_size": 121}}
+    initctl.apply(url, in_place=True, **asked)
+    initctl.apply(path, in_place=True, **asked)
     assert bucket.objects("net/") == files(path)
 
 

@@ -86,6 +86,10 @@ _COPIES = re.compile("|".join(COPIES))
 _LIBRARY = re.compile(r"(^|_)(pytorch|tf|flax|rust)_(?=model)")
 
 
+MARK = re.compile(r"\.r[0-9a-f]{6}(?=\.[^.]+\Z)")
+"""What a change in place in a store adds to the names of shards. Those that no index names are left over."""
+
+
 class WeightName(NamedTuple):
     """The parts of a name `stem.variant-00001-of-SHARDS.suffix`, or of an index: `stem.suffix.index.variant.json`."""
 
@@ -142,6 +146,8 @@ def twins(names: Iterable[str], chosen: WeightName) -> Iterator[str]:
     """
     for name in names:
         found = weight_name(name)
+        if MARK.search(name):
+            continue
         is_copy = is_another_copy(name) or (found and (found.suffix in EXPORTS or found.family == chosen.family))
         if is_copy and name != chosen.name:
             yield name

@@ -1,0 +1,72 @@
+"""What boto3 says, as this package says it: a bucket that is asked, and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
+
+from initctl.errors import InitctlError, InputError
+from initctl.stores import refusals
+
+_HINT = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another server"
+GONE, CHANGED = {404}, {412}
+"""Statuses of HTTP."""
+
+
+class Api:
+    """A bucket, and the client of boto3 that asks for it."""
+
+    def __init__(self, bucket: str, client: Any) -> None:  # noqa: ANN401 - boto3 makes its classes when it runs
+        self.bucket = bucket
+        self.client = client
+
+    def url(self, name: str) -> str:
+        """How messages call the object `name`."""
+        return f"s3://{self.bucket}/{name}"
+
+
+@contextmanager
+def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
+    """Turn errors of boto3 into those of this package. Their own texts are not shown: they may contain addresses.
+
+    If `gone` is given, it is raised if the object is not there.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if gone and status_of(error) in GONE:
+            raise gone from None
+        raise _refusal(url, error) from None
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound):
+        raise refusals.without_credentials(url, _HINT) from None
+    except (BotoCoreError, ValueError) as error:
+        raise refusals.unreachable(url, error, _HINT) from None
+
+
+def _refusal(url: str, error: ClientError) -> InitctlError:
+    status = status_of(error)
+    if status in CHANGED:
+        return refusals.changed(url)
+    if status in GONE:
+        return refusals.missing(url)
+    return failure(url, error, InputError)
+
+
+def failure(url: str, error: ClientError, denied: type[InitctlError]) -> InitctlError:
+    """The error for a request that the store denied, or that failed, whatever it asked for."""
+    return refusals.failure(url, status_of(error), code_of(error), _HINT, denied)
+
+
+def code_of(error: ClientError) -> str:
+    """The store's own code of an error."""
+    found: str = error.response.get("Error", {}).get("Code", "")
+    return found
+
+
+def status_of(error: ClientError) -> int | None:
+    """The status of HTTP."""
+    found: int | None = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return found
