@@ -77,8 +77,8 @@ def _rank(name: str) -> int:
 
 
 def _by_index(checkpoint: Checkpoint, draft: Draft, mark: str) -> tuple[list[dict[str, Content]], list[str]] | None:
-    """Shards that change in place, under new names, then the index, which names them; and the old names. None if there
-    is no index, or if one file that is not a shard changes.
+    """Shards that change in place, under new names, then the index, which names them; and the old names. None without
+    an index, or if a single file changes that is not a shard.
 
     Raises `UsageError` if other files change with shards.
     """

@@ -66,7 +66,7 @@ def send(
             else:
                 sending.send_window(new, parcel)
         sender.finish()
-    writer.workers.advance(writer.workers.total - writer.workers.done)  # headers are no progress of tasks
+    writer.workers.advance(writer.workers.total - writer.workers.done)  # tasks do not count headers
 
 
 class _Sending:

@@ -289,7 +289,8 @@ def test_only_the_version_that_was_seen_is_removed(bucket, server):
     server.put("net", OLD)
     stored = bucket.find("net")
     server.put("net", THEIRS)
-    bucket.remove(stored)
+    with pytest.raises(ConflictError, match="gs://bucket/net: another program changed it"):
+        bucket.remove(stored)
     assert server.content("net") == THEIRS
 
 
