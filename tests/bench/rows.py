@@ -13,6 +13,7 @@ from tests.bench.bench import GIGABYTE, INITCTL, PYTHON, Bench
 from tests.bench.checkpoints import HEAD, empty, many_tensors, square
 from tests.bench.operators import OPERATORS, script
 from tests.bench.result import Result
+from tests.bench.slow_store import slow_store
 from tests.bench.timing import compared, timed
 
 if TYPE_CHECKING:
@@ -227,6 +228,18 @@ def _ranks(call: str, dtype: str, count: int, width: int, limit: float) -> Row:
     return row
 
 
+def ranks_to_a_slow_store(bench: Bench) -> Result:
+    """Two ranks beside one, which write to a store that takes each connection's bytes slowly."""
+    path = empty(bench.folder / "slow.safetensors", "F32", 24, 2048)
+    with slow_store() as url:
+        sides = (
+            [*_TORCHRUN, str(ranks), "-m", "initctl", "apply", str(path), "-o", url, "-q", "--force", "-r", ALL]
+            for ranks in (2, 1)
+        )
+        comparison = compared(*sides, runs=bench.runs)
+    return Result("every weight of 0.4 GB to a slow store, 2 ranks", "1 rank", *comparison, 0.8)
+
+
 ROWS: dict[str, Row] = {
     "all": _beside_copying(ALL, "every weight of {}", 1.0),
     "zeros": _beside_copying(ZEROS, "every weight of {}, zeros", 0.8),
@@ -259,6 +272,7 @@ ROWS: dict[str, Row] = {
     "many-by-hand": _many("apply to {} tensors", "apply", "`load_file, torch.nn.init, save_file`", _BY_HAND, 0.6),
     "ranks-orthogonal": _ranks("orthogonal", "BF16", 8, 4096, 0.7),
     "ranks-trunc": _ranks("trunc_normal:std=0.02,cut=2", "F8_E4M3", 300, 4096, 0.9),
+    "ranks-store": ranks_to_a_slow_store,
     "help": help_and_import,
     "plan": plan_and_import,
     "apply": small_apply_and_import,
