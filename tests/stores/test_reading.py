@@ -230,10 +230,8 @@ def test_messages_name_urls_and_not_the_mirror(server):
     "arguments",
     [
         ["inspect", "{}", "--json"],
-        ["plan", "{}", "-r", "*.bias=zeros"],
         ["stats", "{}"],
         ["doctor", "{}"],
-        ["suggest", "{}"],
         ["verify", "{}", "-r", "fc.bias=keep", "-r", "*=keep", "--allow-unused"],
         ["new", "--like", "{}", "-o", "{out}", "-r", "*=zeros"],
     ],
