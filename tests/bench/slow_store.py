@@ -12,7 +12,7 @@ from tests.stores.servers import BUCKET, Server, running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_RATE = 4 << 20
+_RATE = 2 << 20
 """Bytes of a part in a second."""
 
 
