@@ -49,10 +49,10 @@ def apply(
     Args:
         plan: a plan; or a checkpoint, which is planned for first, with `asked` as for `initctl.plan`.
         output: a file, or, if the checkpoint is a directory or an index, a directory; or the URL of one in a store,
-            such as `s3://bucket/net.safetensors`. A different kind of output
-            converts the checkpoint: `.safetensors` gives one safetensors file; `.pt`, `.pth`, `.bin` or `.ckpt` one
-            torch.save file; a directory, or a path ending in a slash, safetensors shards. A conversion needs no rules.
-            In a directory `X.bin` becomes `X.safetensors`, and `pytorch_model.bin` becomes `model.safetensors`.
+            such as `s3://bucket/net.safetensors`. A different kind of output converts the checkpoint: `.safetensors`
+            gives one safetensors file; `.pt`, `.pth`, `.bin` or `.ckpt` one torch.save file; a directory, or a path
+            ending in a slash, safetensors shards. A conversion needs no rules. In a directory `X.bin` becomes
+            `X.safetensors`, and `pytorch_model.bin` becomes `model.safetensors`.
         in_place: replace the checkpoint itself, without an `output`. "patch" overwrites only the bytes of filled
             tensors, so its cost does not depend on the size of the rest. It is not atomic: if interrupted, some
             tensors hold new values, and the same call completes it.
@@ -113,7 +113,7 @@ def parts(
     stale: str | None = None,
     **asked: Unpack[Asked],
 ) -> Parts:
-    """A result that several processes write, each a part of it, on machines that share a file system, or to a store.
+    """A result that several processes write, each a part of it: to a file system that they share, or to a store.
 
         parts = initctl.parts(plan, "out/")
         parts.write(1, 8)  # in eight processes, in any order: part 1 of 8, part 2 of 8, …

@@ -62,7 +62,8 @@ class Parts:
     def write(
         self, part: int, parts: int, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None
     ) -> Receipt:
-        """Write part number `part`, from 1 to `parts`, unless that is done. It is on the disk, but not yet visible.
+        """Write part number `part`, from 1 to `parts`, unless that is done. It is kept even if the power fails, but it
+        is not visible yet.
 
         Args:
             part: the number of this part.

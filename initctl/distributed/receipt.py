@@ -33,7 +33,7 @@ class WrittenRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Receipt(Displayed):
-    """The result of `initctl.Parts.write`: part `number` of `parts` is written, and on the disk.
+    """The result of `initctl.Parts.write`: part `number` of `parts` is written, and kept even if the power fails.
 
     Attributes:
         job: the digest that all parts of one result share.

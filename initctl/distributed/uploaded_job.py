@@ -56,7 +56,7 @@ class UploadedJob(Job):
 
     @classmethod
     def of(cls, writer: Writer, draft: Draft, place: Destination, digest: str) -> Self:
-        """Raises `UsageError` if there is no place beside the target."""
+        """Raises `UsageError` if the target is a whole bucket."""
         there = cast("Place", place_of(place.path))
         if not there.name:
             fault = f"{shown(place.path)}: is a whole bucket, and parts need a place beside their result for notes"
@@ -179,7 +179,7 @@ class UploadedJob(Job):
             undo(list(uploads.values()), error)
             with suppress(InitctlError):
                 side_by_side([upload.abort for upload in uploads.values()])
-            self._remove_notes()
+                self.notes.remove(NOTE)
             raise
         except StorageError as error:
             if not any(upload.is_complete for upload in uploads.values()):

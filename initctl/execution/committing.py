@@ -23,9 +23,9 @@ _TITLE = "Initialize tensors with initctl"
 def commit(writer: Writer, draft: Draft, place: Destination, store: History) -> None:
     """Write the files of `draft` to `place`, in `store`.
 
-    Raises `InputError` if the input is damaged, `StorageError` if there is no room for temporary files or if the store
-    refuses something, `ConflictError` if the input or what is in the store changed meanwhile, and `UncertainError` if
-    the store did not say whether it made the commit.
+    Raises `InputError` if the input is damaged, `StorageError` if the disk is too full for temporary files or the store
+    refuses the commit, `ConflictError` if the input or the store changed meanwhile, and `UncertainError` if the store
+    did not say whether it made the commit.
     """
     with storage_errors(place.path), TemporaryDirectory(prefix="initctl-") as temporary:
         directory = NewDirectory(temporary, place.path)

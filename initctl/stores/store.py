@@ -143,8 +143,8 @@ class History(Store, Protocol):
     """A store in which several files change in one step."""
 
     def change(self, files: Mapping[str, str], removed: Sequence[str], title: str) -> Change:
-        """New content for `files`, that of the local path of each name; the files `removed` are removed. It applies
-        only to the state that was seen before.
+        """A change that writes `files`, each from a local path, and removes the files `removed`. It is refused if
+        another change was made since the store was read.
         """
 
 

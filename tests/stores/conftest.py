@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import initctl.stores.mirror
+from initctl.stores.store import opened_store
 from initctl.stores.upload_parts import Limits
 from tests.stores import hub
+from tests.stores.checkpoints import tensors
 from tests.stores.gs_server import GcsServer, fake_gcs_server
 from tests.stores.servers import Bucket, Server, running
 
@@ -128,3 +134,26 @@ def push(hub_server):
         return f"hf://{prefix}{name}/{folder if path.is_dir() else start + path.name}".rstrip("/")
 
     return push
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Every request to S3 is sent at most twice, the second time at once, by one client for all runs of a test."""
+    from botocore.config import Config
+
+    config = Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 1})
+    monkeypatch.setattr("initctl.stores.s3._CONFIGURATION", config)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    monkeypatch.setattr("initctl.stores.mirror.opened_store", cache(opened_store))
+
+
+@pytest.fixture
+def file(tmp_path):
+    save_file(tensors(), tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def torch_file(tmp_path):
+    torch.save({"state_dict": tensors(), "epoch": 3}, tmp_path / "model.pt")
+    return tmp_path / "model.pt"

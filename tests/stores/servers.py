@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from io import BytesIO
@@ -226,3 +229,18 @@ class Bucket:
     def uploads(self) -> list[str]:
         """The names of the objects that are being uploaded."""
         return [one["Key"] for one in self.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())]
+
+
+def ended(arguments: list[str], server: Any, step: str, number: int) -> int:
+    """The status of `initctl` with these arguments, which gets a signal at the first request for this `step`."""
+    process = subprocess.Popen([sys.executable, "-m", "initctl", *arguments], stdout=-1, stderr=-1, text=True)
+
+    def fits(method: str, _: str) -> bool:
+        if method == step:
+            os.kill(process.pid, number)
+        return False
+
+    server.faults.append(Fault(fits))
+    process.communicate(timeout=60)
+    server.faults.clear()
+    return process.returncode

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.config import Config
 
-from initctl.stores.store import opened_store
 from tests.stores.sweeps import ANSWERS, complete, results, swept
 
 if TYPE_CHECKING:
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::initctl.InitctlWarning"),
-    pytest.mark.usefixtures("small_parts"),
+    pytest.mark.usefixtures("small_parts", "impatient"),
 ]
 _MARK = r"\.r[0-9a-f]{6}(?=\.)"
 CHOSEN = [
@@ -34,15 +31,6 @@ CHOSEN = [
 """Those that find most. With `INITCTL_ALL_FAULTS=1`, every kind of result meets every answer."""
 if os.environ.get("INITCTL_ALL_FAULTS"):
     CHOSEN = [(kind, str(answer)) for kind in dict(CHOSEN) for answer in ANSWERS]
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """Every request is sent at most twice, the second time at once, by one client for all runs."""
-    config = Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 1})
-    monkeypatch.setattr("initctl.stores.s3._CONFIGURATION", config)
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
-    monkeypatch.setattr("initctl.stores.mirror.opened_store", cache(opened_store))
 
 
 @pytest.mark.parametrize(("kind", "answer"), CHOSEN)

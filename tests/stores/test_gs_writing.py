@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 from functools import cache, partial
 
 import pytest
@@ -17,7 +15,7 @@ from initctl.errors import ConflictError, InitctlError, UsageError
 from initctl.stores.store import opened_store
 from initctl.stores.upload_parts import Limits
 from tests.distributed.checkpoints import CASES, Case, one_file, shards
-from tests.stores.servers import BUCKET, Fault
+from tests.stores.servers import BUCKET, Fault, ended
 from tests.stores.test_writing import files
 
 pytestmark = pytest.mark.filterwarnings("ignore::initctl.InitctlWarning")
@@ -184,18 +182,9 @@ def test_several_processes_do_not_write_one_object(tmp_path, server):
 def test_a_process_that_is_ended_leaves_one_of_both_objects(tmp_path, put, server, step, number):
     url = put(one_file(tmp_path), "net.safetensors")
     old = server.objects()
-    command = [sys.executable, "-m", "initctl", "apply", url, "--in-place", "-r", "norm.bias=ones"]
-    process = subprocess.Popen(command, stdout=-1, stderr=-1)
-
-    def fits(method, _):
-        if method == step:
-            os.kill(process.pid, number)
-        return False
-
-    server.faults.append(Fault(fits))
-    process.communicate(timeout=60)
-    if step == "BEGIN" or process.returncode == 143:
+    status = ended(["apply", url, "--in-place", "-r", "norm.bias=ones"], server, step, number)
+    if step == "BEGIN" or status == 143:
         assert server.objects() == old
     else:
-        assert process.returncode == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+        assert status == (0 if number == signal.SIGTERM else -signal.SIGKILL)
         assert server.objects() != old

@@ -17,27 +17,11 @@ from initctl.formats.opening import opened, read_at
 from initctl.stores.hf import opened as opened_repository
 from initctl.stores.mirror import mirrored
 from initctl.stores.url import Url
+from tests.stores.checkpoints import tensors
 from tests.stores.hub import NAME, Fault
 
 BLOCK = 64 << 10
 KINDS = ["file", "torch_file", "model"]
-
-
-def tensors(seed=0):
-    torch.manual_seed(seed)
-    return {"fc.weight": torch.randn(600, 500), "fc.bias": torch.randn(600), "out.weight": torch.randn(10, 600)}
-
-
-@pytest.fixture
-def file(tmp_path):
-    save_file(tensors(), tmp_path / "model.safetensors")
-    return tmp_path / "model.safetensors"
-
-
-@pytest.fixture
-def torch_file(tmp_path):
-    torch.save({"state_dict": tensors(), "epoch": 3}, tmp_path / "model.pt")
-    return tmp_path / "model.pt"
 
 
 @pytest.fixture

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from tests.distributed.checkpoints import one_file
-from tests.stores.servers import BUCKET, Fault
+from tests.stores.servers import BUCKET, ended
 
 COMMAND = ["apply", f"s3://{BUCKET}/net.safetensors", "--in-place", "-r", "norm.bias=ones", "-r", "waves=normal"]
-
-
-def ended(server, step, number):
-    """The status of `initctl apply`, which gets a signal when the store gets the request for this `step`."""
-    process = subprocess.Popen([sys.executable, "-m", "initctl", *COMMAND], stdout=-1, stderr=-1, text=True)
-
-    def fits(method, _):
-        if method == step:
-            os.kill(process.pid, number)
-        return False
-
-    server.faults.append(Fault(fits))
-    process.communicate(timeout=60)
-    server.faults.clear()
-    return process.returncode
 
 
 @pytest.mark.parametrize("step", ["BEGIN", "PART"])
@@ -35,7 +17,7 @@ def ended(server, step, number):
 def test_a_signal_leaves_the_old_object_and_no_upload(tmp_path, put, bucket, server, step, number, status):
     put(one_file(tmp_path), "net.safetensors")
     before = bucket.objects()
-    assert ended(server, step, number) == status
+    assert ended(COMMAND, server, step, number) == status
     assert bucket.objects() == before
     assert not bucket.uploads
 
@@ -43,7 +25,7 @@ def test_a_signal_leaves_the_old_object_and_no_upload(tmp_path, put, bucket, ser
 def test_a_signal_at_the_end_of_the_upload_comes_too_late(tmp_path, put, bucket, server):
     put(one_file(tmp_path), "net.safetensors")
     before = bucket.objects()
-    assert ended(server, "COMPLETE", signal.SIGTERM) == 0
+    assert ended(COMMAND, server, "COMPLETE", signal.SIGTERM) == 0
     assert bucket.objects() != before
     assert not bucket.uploads
 
@@ -51,7 +33,7 @@ def test_a_signal_at_the_end_of_the_upload_comes_too_late(tmp_path, put, bucket,
 def test_a_killed_process_leaves_the_old_object(tmp_path, put, bucket, server):
     put(one_file(tmp_path), "net.safetensors")
     before = bucket.objects()
-    assert ended(server, "PART", signal.SIGKILL) == -signal.SIGKILL
+    assert ended(COMMAND, server, "PART", signal.SIGKILL) == -signal.SIGKILL
     assert bucket.objects() == before
-    assert ended(server, "none", 0) == 0
+    assert ended(COMMAND, server, "none", 0) == 0
     assert bucket.objects() != before

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-from functools import cache
 
 import pytest
 import torch
-from botocore.config import Config
 from safetensors.torch import save_file
 
 import initctl
 from initctl.errors import ConflictError, UncertainError
-from initctl.stores.store import opened_store
 from tests.distributed.checkpoints import RULES, one_file, shards
 from tests.stores.servers import BUCKET, Fault
 from tests.stores.test_writing import URL
 
-pytestmark = [pytest.mark.filterwarnings("ignore::initctl.InitctlWarning"), pytest.mark.usefixtures("small_parts")]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::initctl.InitctlWarning"),
+    pytest.mark.usefixtures("small_parts", "impatient"),
+]
 SEVERAL = {"rules": ["norm.bias=zeros", "double=normal", "steps=ones"]}
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """Every request is sent at most twice, the second time at once."""
-    config = Config(max_pool_connections=32, retries={"mode": "standard", "max_attempts": 1})
-    monkeypatch.setattr("initctl.stores.s3._CONFIGURATION", config)
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
-    monkeypatch.setattr("initctl.stores.mirror.opened_store", cache(opened_store))
 
 
 def once(server, fits, happens):
