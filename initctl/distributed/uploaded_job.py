@@ -32,7 +32,7 @@ from initctl.execution.objects import Objects
 from initctl.execution.parcels import Parcel, parcels_of
 from initctl.execution.sending import NewObject, send
 from initctl.execution.uploading import undo
-from initctl.stores.places import place_of
+from initctl.stores.places import place_in_store
 from initctl.stores.requests import side_by_side
 from initctl.stores.store import NO_UPLOAD
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
     from initctl.execution.writer import Writer
-    from initctl.stores.store import Place, Upload
+    from initctl.stores.store import Upload
 
 _MARK = 6
 """Digits."""
@@ -57,7 +57,7 @@ class UploadedJob(Job):
     @classmethod
     def of(cls, writer: Writer, draft: Draft, place: Destination, digest: str) -> Self:
         """Raises `UsageError` if the target is a whole bucket."""
-        there = cast("Place", place_of(place.path))
+        there = place_in_store(place.path)
         if not there.name:
             fault = f"{shown(place.path)}: is a whole bucket, and parts need a place beside their result for notes"
             raise UsageError(Problem("parts.bucket", fault, "write below a prefix"))
@@ -190,7 +190,7 @@ class UploadedJob(Job):
     def _check_alone(self) -> None:
         """Raise `ConflictError` if other objects are below the prefix by now; an earlier commit may have begun."""
         if self.place.is_directory and self.place.without is None:
-            there = cast("Place", place_of(self.place.path))
+            there = place_in_store(self.place.path)
             own = {os.path.join(there.name, name) for name in self._contents}
             found = (stored.name for stored in there.store.below(f"{there.name}/", is_deep=True))
             if others := [shown(name) for name in found if name not in own]:
@@ -220,7 +220,7 @@ class UploadedJob(Job):
 
     def _upload(self, name: str, noted: Note | None = None) -> Upload:
         """The upload of an object, which may be begun already."""
-        there = cast("Place", place_of(self._path(name)))
+        there = place_in_store(self._path(name))
         return there.bucket.upload(there.name, there.stored, noted and noted.uploads[name])
 
     def _are_there(self, noted: Note) -> bool:

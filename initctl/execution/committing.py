@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import NewDirectory
 from initctl.commit.undisturbed import undisturbed
-from initctl.stores.places import place_of
+from initctl.stores.places import place_in_store
 
 if TYPE_CHECKING:
     from initctl.execution.content import Draft
     from initctl.execution.destination import Destination
     from initctl.execution.writer import Writer
-    from initctl.stores.store import History, Place
+    from initctl.stores.store import History
 
 _TITLE = "Initialize tensors with initctl"
 
@@ -44,4 +44,4 @@ def commit(writer: Writer, draft: Draft, place: Destination, store: History) -> 
 def _name(place: Destination, name: str) -> str:
     """The name in the store of the file `name` of a result at `place`."""
     path = os.path.join(place.path, name) if place.is_directory else place.path
-    return cast("Place", place_of(path)).name
+    return place_in_store(path).name

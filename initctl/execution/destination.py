@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit.mounts import check_no_bucket
 from initctl.commit.new_files import new_file_mode
@@ -17,12 +17,11 @@ from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache
-from initctl.stores.places import place_of
+from initctl.stores.places import place_in_store, place_of
 from initctl.stores.store import History
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
-    from initctl.stores.store import Place
 
 _READ_AND_WRITE = 0o666
 _READ = 0o444
@@ -169,7 +168,7 @@ def _check_kind(path: str, output: str, *, is_directory: bool) -> None:
 
 def _check_new(path: str, output: str) -> None:
     """Raise `ConflictError` if objects are below `path`, which is in a store, by now."""
-    there = cast("Place", place_of(path))
+    there = place_in_store(path)
     if any(there.store.below(f"{there.name}/" if there.name else "", is_deep=True)):
         fault = f"{shown(output)}: contains objects, and a store cannot replace them in one step"
         raise ConflictError(Problem("output.exists", fault, "write to a prefix with nothing below it"))

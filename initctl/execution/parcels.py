@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.layout.ranges import ByteRange, common, joined, uncovered
-from initctl.stores.places import place_of
+from initctl.stores.places import place_in_store, place_of
 from initctl.stores.upload_parts import UploadPart, cut
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def parcels_of(checkpoint: Checkpoint, content: Content, path: str) -> list[Parc
 
     A file with checksums is one parcel: they are known last, and are before the bytes that they are of.
     """
-    size, store = content.layout.size, cast("Place", place_of(path)).bucket
+    size, store = content.layout.size, place_in_store(path).bucket
     source = source_of(checkpoint, content)
     kept = content.kept if source and store.copies_from(source.store) else ()
     kept = common(kept, uncovered(size, joined(_overwritten(content))))

@@ -11,14 +11,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from initctl.commit.undisturbed import delayed, undisturbed
 from initctl.errors import InitctlError, Problem, UncertainError
 from initctl.execution.objects import Objects
 from initctl.execution.parcels import parcels_of
 from initctl.execution.sending import NewObject, send
-from initctl.stores.places import place_of
+from initctl.stores.places import place_in_store
 from initctl.stores.requests import side_by_side
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from initctl.execution.parcels import Parcel
     from initctl.execution.writer import Writer
     from initctl.formats import CheckpointFile, Checksum
-    from initctl.stores.store import Place, Upload
+    from initctl.stores.store import Upload
 
 
 def upload(writer: Writer, draft: Draft, place: Destination) -> list[str]:
@@ -58,7 +58,7 @@ def upload(writer: Writer, draft: Draft, place: Destination) -> list[str]:
 
 def _new(path: str, content: Content, stack: ExitStack) -> NewObject:
     """A new object whose upload is not begun yet. `stack` gives it up unless it is complete."""
-    place = cast("Place", place_of(path))
+    place = place_in_store(path)
     upload = place.bucket.upload(place.name, place.stored)
 
     def give_up() -> None:

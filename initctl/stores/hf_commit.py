@@ -59,27 +59,29 @@ class Commit:
                 free_memory=False,
             )
 
-    def commit(self) -> str:
+    def commit(self) -> None:
         is_open = False
         for pause in (*_PAUSES, None):
             try:
                 with _without_bars():
-                    return self._sent()
+                    self._send()
             except (LIBRARY_ERROR, ValueError, KeyError) as error:
                 failure, is_final = self._failure(error)
-            if sha := self._found():
-                return sha
+            else:
+                return
+            if self._is_made():
+                return
             is_open = is_open or failure is None
             if is_final or pause is None:
                 break
             sleep(pause)
         raise failure if failure and not is_open else self._uncertain()
 
-    def _sent(self) -> str:
+    def _send(self) -> None:
         """Ask for the commit once."""
         operations: list[CommitOperation] = [*self._additions]
         operations += [CommitOperationDelete(name, is_folder=False) for name in self._removed]
-        made = self._api.create_commit(
+        self._api.create_commit(
             self._name,
             operations,
             commit_message=self._title,
@@ -87,7 +89,6 @@ class Commit:
             revision=self._branch,
             parent_commit=self._parent,
         )
-        return made.oid
 
     def _failure(self, error: Exception) -> tuple[InitctlError | None, bool]:
         """What to raise if nothing was committed, or `None` if the Hub may still commit; and whether it is of no use to
@@ -103,19 +104,19 @@ class Commit:
             return StorageError(Problem("store.failed", fault, "correct its metadata")), True
         return None, False
 
-    def _found(self) -> str | None:
-        """The SHA of this commit, or `None` if nothing follows the parent. Raises `ConflictError` if another commit
-        does, and `UncertainError` if the Hub does not answer.
+    def _is_made(self) -> bool:
+        """Whether this commit follows the parent, or nothing does. Raises `ConflictError` if another commit does, and
+        `UncertainError` if the Hub does not answer.
         """
         try:
             with refusing(self._url):
                 listed = self._api.list_repo_commits(self._name, repo_type=self._kind, revision=self._branch)
                 history = [one.commit_id for one in listed]
                 if history[:1] == [self._parent]:
-                    return None
+                    return False
                 following = history[history.index(self._parent) - 1] if self._parent in history else None
                 if following and self._is_in(following):
-                    return following
+                    return True
         except InitctlError:
             raise self._uncertain() from None
         raise self._conflict()

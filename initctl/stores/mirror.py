@@ -61,7 +61,8 @@ def mirrored(url: Url) -> str:
     if found and found not in objects:  # there are more objects than are mirrored
         objects.append(found)
     home = _path(top, folder)
-    _show(top, url, home, objects, is_deep=found is None)
+    _clear(home, {_path(top, stored.name) for stored in objects}, is_deep=found is None)
+    _show(top, url, objects)
     return os.path.join(home, os.path.basename(url.key)) if found else home
 
 
@@ -82,10 +83,11 @@ def _place(url: Url) -> str:
     found = top.store.find(url.key) if url.key else None
     home = _path(top, url.key)
     if found:
-        _show(top, url, os.path.dirname(home), [found], is_deep=None)
+        _show(top, url, [found])
         return home
     objects = _listed(top.store, _prefix(url.key), url, is_deep=True)
-    _show(top, url, home, objects, is_deep=True)
+    _clear(home, {_path(top, stored.name) for stored in objects}, is_deep=True)
+    _show(top, url, objects)
     os.makedirs(os.path.dirname(home), exist_ok=True)
     return home
 
@@ -131,12 +133,8 @@ def _listed(store: Store, prefix: str, url: Url, *, is_deep: bool) -> list[Store
     return found
 
 
-def _show(top: _Top, url: Url, home: str, objects: Sequence[Stored], *, is_deep: bool | None) -> None:
-    """Let the mirror show `objects`. Those that it showed at `home` and are not there any more are removed: below it if
-    it `is_deep`, right there if it is False, none if it is None.
-    """
-    if is_deep is not None:
-        _clear(home, {_path(top, stored.name) for stored in objects}, is_deep=is_deep)
+def _show(top: _Top, url: Url, objects: Sequence[Stored]) -> None:
+    """Let the mirror show `objects`, besides what it shows already."""
     for stored in objects:
         path = os.path.join(top.path, stored.name)
         if not _is_plain(stored.name):

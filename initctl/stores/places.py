@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from initctl.stores.descriptors import seen
 from initctl.stores.store import Place
@@ -25,3 +25,8 @@ def place_of(path: str) -> Place | None:
         if path == top or path.startswith(f"{top}/"):
             return Place(store, path[len(top) + 1 :], seen(path))
     return None
+
+
+def place_in_store(path: str) -> Place:
+    """The place in a store that `path` mirrors: it must mirror one."""
+    return cast("Place", place_of(path))

@@ -132,8 +132,8 @@ class Change(Protocol):
     def upload(self) -> None:
         """Send what is large. Nothing is visible. Raises `StorageError`."""
 
-    def commit(self) -> str:
-        """Make the change visible, and return its name. Raises `StorageError` if it was not made, `ConflictError` if
+    def commit(self) -> None:
+        """Make the change visible. Raises `StorageError` if it was not made, `ConflictError` if
         another one was made before, and `UncertainError` if the store says neither.
         """
 

@@ -58,15 +58,14 @@ def commit(files, bucket=NAME, **options):
     found.commit = options.pop("parent", None) or found.commit
     change = found.change(files, options.pop("removed", ()), "New weights", **options)
     change.upload()
-    return change.commit()
+    change.commit()
 
 
 def test_all_files_are_there_after_one_commit(repository, files, hub_server):
     before = repository.refs["main"]
-    sha = commit(files, removed=["old.bin"])
-    assert repository.refs["main"] == sha
-    assert repository.commits[sha].parent == before
-    assert repository.commits[sha].title == "New weights"
+    commit(files, removed=["old.bin"])
+    made = repository.commits[repository.refs["main"]]
+    assert (made.parent, made.title) == (before, "New weights")
     assert repository.head() == contents(files)
 
 
@@ -78,8 +77,8 @@ def test_large_files_are_sent_beside_the_hub_and_without_the_token(repository, f
 
 
 def test_what_is_committed_is_read_back(repository, files, push):
-    sha = commit(files)
-    assert initctl.inspect(f"hf://{NAME}@{sha}/model.safetensors").tensors[0].name == "weight"
+    commit(files)
+    assert initctl.inspect(f"hf://{NAME}@{repository.refs['main']}/model.safetensors").tensors[0].name == "weight"
 
 
 def test_other_branches_stay_as_they_are(repository, files, push, tmp_path):
@@ -120,16 +119,17 @@ def test_of_two_commits_at_a_time_one_is_made(repository, files, tmp_path):
 
     def try_it(files):
         try:
-            ended.append(commit(files, parent=parent))
-        except ConflictError as error:
-            ended.append(error)
+            commit(files, parent=parent)
+            ended.append("made")
+        except ConflictError:
+            ended.append("refused")
 
     threads = [threading.Thread(target=try_it, args=(one,)) for one in (files, {"b": str(tmp_path / "other.json")})]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(isinstance(one, str) for one in ended) == [False, True]
+    assert sorted(ended) == ["made", "refused"]
     assert [*repository.history(repository.refs["main"])][1] == parent
 
 
@@ -137,23 +137,26 @@ def test_of_two_commits_at_a_time_one_is_made(repository, files, tmp_path):
 def test_a_commit_whose_answer_is_lost_is_made_once(faults, repository, files, hub_server):
     before = repository.refs["main"]
     hub_server.faults += faults
-    assert commit(files) == repository.refs["main"]
+    commit(files)
     assert [*repository.history(repository.refs["main"])][1] == before
     assert repository.head() == {**OLD, **contents(files)}
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_hub_is_asked_again(status, repository, files, hub_server):
+    before = repository.refs["main"]
     hub_server.faults += on_commit(status)
-    assert commit(files) == repository.refs["main"]
+    commit(files)
+    assert repository.commits[repository.refs["main"]].parent == before
 
 
 def test_commits_of_others_may_follow_one_whose_answer_is_lost(repository, files, hub_server):
     hub_server.faults += on_commit(0)
     hub_server.before = ("/commits/", lambda: repository.add({"theirs": b"theirs"}))
-    sha = commit(files)
-    assert [*repository.history(repository.refs["main"])][1] == sha
-    assert repository.commits[sha].files == {**OLD, **contents(files)}
+    commit(files)
+    theirs, made, _ = repository.history(repository.refs["main"])
+    assert "theirs" in repository.commits[theirs].files
+    assert repository.commits[made].files == {**OLD, **contents(files)}
 
 
 @pytest.mark.parametrize("name", ["README.md", "model.safetensors"])
@@ -241,12 +244,12 @@ def test_whatever_answer_is_lost_the_error_says_what_is_there(repository, files,
             before = repository.head()
             hub_server.faults[:] = [Fault(lambda m, p, wanted=(method, path): (m, p) == wanted, status)]
             try:
-                sha = commit(files, removed=["old.bin"])
+                commit(files, removed=["old.bin"])
             except InitctlError as error:
                 assert not isinstance(error, UncertainError), (number, status)
                 assert repository.head() == before
             else:
-                assert repository.refs["main"] == sha
+                assert repository.commits[repository.refs["main"]].parent == first
                 assert repository.head() == contents(files)
 
 
@@ -258,6 +261,9 @@ def test_without_a_login_nothing_is_committed(repository, files, monkeypatch):
 
 def test_equal_content_of_another_commit_is_as_good(repository, files, hub_server):
     hub_server.before = ("/commit/", lambda: repository.add({**OLD, **contents(files)}))
-    assert commit(files) == repository.refs["main"]
+    before = repository.refs["main"]
+    commit(files)
+    theirs, *earlier = repository.history(repository.refs["main"])
+    assert (earlier[0], repository.commits[theirs].title) == (before, "A commit")
     assert repository.head()["model.safetensors"] == contents(files)["model.safetensors"]
     assert oid("README.md", b"# New") == opened(NAME).find("README.md").version
