@@ -30,15 +30,18 @@ _TOKEN = "initctl-upload"  # noqa: S105 - not a secret
 _TICKET = " "
 """What is between the token, the name of the upload, and the version that it replaces, in a ticket."""
 _KEPT = (
+    "BucketKeyEnabled",
     "CacheControl",
     "ContentDisposition",
     "ContentEncoding",
     "ContentLanguage",
     "ContentType",
+    "Expires",
     "Metadata",
     "SSEKMSKeyId",
     "ServerSideEncryption",
     "StorageClass",
+    "WebsiteRedirectLocation",
 )
 """What an object has besides its content, as boto3 calls it in answers and in requests."""
 _NO_UPLOAD = "NoSuchUpload"

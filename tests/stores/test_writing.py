@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -171,16 +172,18 @@ def test_what_is_there_is_judged_as_a_file_would_be(tmp_path, put, bucket):
 
 def test_a_replaced_object_keeps_what_it_has_besides_its_content(tmp_path, put, bucket):
     url = put(one_file(tmp_path), "net.safetensors")
-    bucket.put(
-        "net.safetensors", bucket.content("net.safetensors"),
-        Metadata={"team": "a"}, ContentType="application/x-net", CacheControl="no-store", StorageClass="STANDARD_IA",
-    )  # fmt: skip
+    kept = {
+        "CacheControl": "no-store",
+        "ContentType": "application/x-net",
+        "Expires": datetime(2031, 1, 2, tzinfo=UTC),
+        "StorageClass": "STANDARD_IA",
+        "WebsiteRedirectLocation": "/other.safetensors",
+    }
+    bucket.put("net.safetensors", bucket.content("net.safetensors"), Metadata={"team": "a"}, **kept)
     initctl.apply(url, in_place=True, rules=["norm.bias=zeros"])
     found = bucket.client.head_object(Bucket=BUCKET, Key="net.safetensors")
     assert found["Metadata"]["team"] == "a"
-    assert [found[name] for name in ("ContentType", "CacheControl", "StorageClass")] == [
-        "application/x-net", "no-store", "STANDARD_IA",
-    ]  # fmt: skip
+    assert {name: found[name] for name in kept} == kept
 
 
 def test_a_new_checkpoint_is_written_to_a_store(tmp_path, bucket):
