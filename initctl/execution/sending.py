@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _WAITING = 2 * AT_ONCE
 """Requests that are made before the first of them ends."""
 _IN_MEMORY = 128 << 20
-"""Bytes that wait to be sent, unless one window has more."""
+"""Bytes that wait in memory to be sent. A window of more bytes waits on the disk."""
 
 
 class NewObject(NamedTuple):
@@ -87,12 +87,13 @@ class _Sending:
         self._writer.workers.run(self._writer.checks(checks, self._reader))
 
     def send_window(self, new: NewObject, parcel: Parcel) -> None:
-        """Make a parcel in memory."""
+        """Make a parcel in memory, if it is not too large."""
+        is_small = parcel.nbytes <= _IN_MEMORY
         with ExitStack() as stack:
-            made = stack.enter_context(NamelessFile(new.path, in_memory=True))
+            made = stack.enter_context(NamelessFile(new.path, in_memory=is_small))
             self._writer.write_window(self._windows(new).at(parcel.window), made, self._reader)
             stack.pop_all()  # the sender closes it
-        self._sender.send(partial(_put, new, parcel.parts, made), parcel.nbytes, made)
+        self._sender.send(partial(_put, new, parcel.parts, made), parcel.nbytes if is_small else 0, made)
 
     def send_staged(self, new: NewObject, parcel: Parcel) -> None:
         """Write a whole file to the disk first. Kept bytes are copied by the store all the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 
 import initctl
 from initctl.errors import ConflictError, StorageError, UsageError
+from initctl.execution import sending
 from tests.distributed.checkpoints import CASES, Case, archive, one_file, shards
 from tests.stores.servers import BUCKET
 
@@ -168,6 +170,16 @@ def test_what_is_there_is_judged_as_a_file_would_be(tmp_path, put, bucket):
     initctl.apply(url, f"{URL}/notes.safetensors", rules=["norm.bias=zeros"], overwrite=True)
     assert initctl.inspect(f"{URL}/notes.safetensors").tensors
     assert bucket.content("net.safetensors") == path.read_bytes()
+
+
+def test_a_window_that_is_too_large_for_memory_waits_on_the_disk(tmp_path, bucket, monkeypatch):
+    weight = torch.zeros(64, 64)
+    save_file({"weight": weight}, tmp_path / "net.safetensors")
+    initctl.apply(tmp_path / "net.safetensors", tmp_path / "out.safetensors", rules=["*=orthogonal"])
+    monkeypatch.setattr(sending, "_IN_MEMORY", weight.nbytes - 1)
+    monkeypatch.setattr(os, "memfd_create", lambda *_: pytest.fail("it is in memory"), raising=False)
+    initctl.apply(tmp_path / "net.safetensors", f"{URL}/out.safetensors", rules=["*=orthogonal"])
+    assert bucket.content("out.safetensors") == (tmp_path / "out.safetensors").read_bytes()
 
 
 def test_a_replaced_object_keeps_what_it_has_besides_its_content(tmp_path, put, bucket):
