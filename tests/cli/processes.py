@@ -79,6 +79,11 @@ def shell(command: str, **variables: str) -> Outcome:
     return initctl("-c", command, command=["bash", "-o", "pipefail"], PATH=path, **variables)
 
 
+def small_files(kilobytes: int) -> str:
+    """The beginning of a line of bash: no file may grow beyond this. Python would cut off compiled modules there."""
+    return f"export PYTHONDONTWRITEBYTECODE=1; ulimit -f {kilobytes}; "
+
+
 def on_terminal(*arguments: str, columns: int = 100, stdout: int | None = None, **variables: str) -> Outcome:
     """`initctl ARGUMENTS` on a terminal of `columns`; all it writes there is `out`. `stdout` can go elsewhere."""
     controller, terminal = os.openpty()

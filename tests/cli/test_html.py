@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.cli.checkpoints import checkpoint
-from tests.cli.processes import messages, shell
+from tests.cli.processes import messages, shell, small_files
 from tests.cli.test_hostile_names import HOSTILE, SHOWN
 from tests.hostile import is_safe
 from tests.page.documents import Document
@@ -79,27 +79,27 @@ class TestEveryCommand:
         assert (weights / "m.safetensors").read_bytes() == before
 
 
-SMALL = "ulimit -f 4; "
-"""No file may grow beyond 4 kB: the checkpoint has room, and the page has not."""
+SMALL = small_files(4)
+"""The checkpoint has room, and the page has not."""
 
 
 class TestAPageThatCannotBeWrittenToItsEnd:
     def test_leaves_the_report(self, net, call):
         plain = call("stats", "net.safetensors")
-        done = shell(f"{SMALL} initctl stats net.safetensors --html p.html")
+        done = shell(f"{SMALL}initctl stats net.safetensors --html p.html")
         assert (done.status, done.out) == (5, plain.out)
         assert done.err == "initctl: error: p.html: cannot be written: File too large\n"
         assert not net.with_name("p.html").exists()
 
     def test_leaves_the_data(self, net, call):
         plain = call("stats", "net.safetensors", "--json").document
-        document = shell(f"{SMALL} initctl stats net.safetensors --html p.html --json").document
+        document = shell(f"{SMALL}initctl stats net.safetensors --html p.html --json").document
         assert (document["exit_code"], document["status"]) == (5, "error")
         assert document["data"] == plain["data"]
         assert [error["code"] for error in document["errors"]] == ["storage.failed"]
 
     def test_leaves_the_result_which_the_status_says(self, net, call):
-        done = shell(f"{SMALL} initctl apply net.safetensors -o out.safetensors -r '*.weight=ones' --html p.html")
+        done = shell(f"{SMALL}initctl apply net.safetensors -o out.safetensors -r '*.weight=ones' --html p.html")
         assert done.status == 7
         fault = "out.safetensors: was written, but its page was not: p.html: cannot be written: File too large"
         assert done.err == f"initctl: error: {fault}\n"

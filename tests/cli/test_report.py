@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 import initctl
 from initctl.manifest.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from tests.cli.checkpoints import checkpoint
-from tests.cli.processes import messages, on_terminal, shell
+from tests.cli.processes import messages, on_terminal, shell, small_files
 from tests.schemas import schema
 
 RULES = ("-r", "w=normal:std=0.02", "-r", "b[2:]=ones")
@@ -166,7 +166,7 @@ class TestFailures:
     def test_the_result_stays_if_the_disk_has_no_room_for_the_report(self, folder):
         names = [f"layer.{n}.weight" for n in range(60)]
         save_file({name: torch.ones(1) for name in names}, folder / "m.safetensors")
-        done = shell("ulimit -f 20; initctl apply m.safetensors -o out.safetensors -r '*=zeros' --report r.json")
+        done = shell(f"{small_files(20)}initctl apply m.safetensors -o out.safetensors -r '*=zeros' --report r.json")
         assert done.status == 7
         assert done.out.endswith("\nwrote out.safetensors (1 file)\n")
         fault = "out.safetensors: was written, but its report was not: r.json: cannot be written: File too large"
@@ -177,7 +177,7 @@ class TestFailures:
     def test_the_data_is_written_with_the_errors_of_the_page_and_of_the_report(self, folder):
         checkpoint(folder / "m.safetensors", {f"layer.{n}.weight": ("F32", (1,)) for n in range(60)})
         apply = "initctl apply m.safetensors -o out.safetensors -r '*=ones'"
-        document = shell(f"ulimit -f 20; {apply} --html p.html --report r.json --json").document
+        document = shell(f"{small_files(20)}{apply} --html p.html --report r.json --json").document
         schema("apply").validate(document["data"])
         assert (document["exit_code"], document["status"]) == (7, "error")
         assert [error["message"] for error in document["errors"]] == [

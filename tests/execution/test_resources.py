@@ -32,6 +32,7 @@ print(resident if sys.platform == "darwin" else resident * 1024)
 APPLY_WITH_SMALL_FILES_ONLY = """
 import resource, signal, sys
 import initctl
+sys.dont_write_bytecode = True  # what is imported below would be cut off
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 source, out = sys.argv[1:]
