@@ -5,6 +5,7 @@ No example of hypothesis has a deadline, since other processes may need the proc
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """The tests themselves stay until the end: no collection of garbage needs to walk them."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
