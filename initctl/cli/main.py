@@ -15,7 +15,7 @@ import typer
 import initctl
 from initctl.cli.commands import PLAIN, SUMMARIES, Commands
 from initctl.cli.pointers import topics_of, with_pointer
-from initctl.cli.ranks import sharing
+from initctl.cli.ranks import leave, sharing
 from initctl.cli.signals import Ended, raise_on_signals
 from initctl.cli.streams import complain, open_streams, say, show
 from initctl.errors import (
@@ -55,7 +55,7 @@ def main() -> NoReturn:
         os.environ["NO_COLOR"] = "1"
     open_streams()
     raise_on_signals()
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 from initctl.cli import streams
 from initctl.cli.signals import Ended, ignore_signals
+from initctl.cli.streams import complain
 from initctl.distributed.launcher import launched
 from initctl.errors import ConflictError, Problem
 
@@ -40,7 +44,7 @@ def sharing(arguments: Sequence[str]) -> Iterator[None]:
 
     ranks: Ranks | None = None
     try:
-        with joined(launch) as ranks:
+        with joined(launch, partial(complain, "warning")) as ranks:
             streams.is_silent = launch.rank > 0
             yield
     except Ended:
@@ -51,6 +55,17 @@ def sharing(arguments: Sequence[str]) -> Iterator[None]:
             ignore_signals()  # a launcher ends all ranks as soon as one has failed, but the first still has to speak
         streams.is_silent = launch.rank > 0 and is_agreed
         raise
+
+
+def leave(status: int) -> NoReturn:
+    """End the process with `status`; at once, if a thread still waits for other ranks."""
+    waiting = sys.modules.get("initctl.distributed.waiting")
+    if waiting and waiting.is_one_left():
+        atexit._run_exitfuncs()  # noqa: SLF001 - what Python does itself otherwise
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _concerns_ranks(arguments: Sequence[str]) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from initctl.coworkers import ALONE, Loads, handed_out
 from initctl.distributed.launcher import TORCHRUN, launched
+from initctl.distributed.waiting import is_one_left, waited
 from initctl.errors import ConflictError, InitctlError, Problem, StorageError, listed
 from initctl.escaping import as_line
 from initctl.grouping import grouped
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _Found = TypeVar("_Found")
 _MEETING = timedelta(minutes=10)
 """Ranks that start later than that do not meet."""
+_PATIENCE = 10
+"""Seconds after which a rank says that it waits for others to start."""
 _WORKING = timedelta(days=7)
 """The longest that a rank waits for another one to do its share. If its process dies, that is noticed at once."""
 
@@ -86,7 +90,7 @@ class Ranks:
 
         every: list[Any] = [None] * self.count
         try:
-            dist.all_gather_object(every, own, self._group)
+            waited(partial(dist.all_gather_object, every, own, self._group))
         except RuntimeError as error:
             fault = f"rank {self.rank}: another rank has ended, or cannot be reached: {_reason(error)}"
             raise StorageError(Problem("ranks.lost", fault, "run the same command again: it continues")) from error
@@ -121,16 +125,19 @@ def coworkers() -> Coworkers:
 
 
 @contextmanager
-def joined(launch: Launch) -> Iterator[Ranks]:
-    """The ranks of a `launch`, which share the work in the body: each must run it. The ranks leave together."""
+def joined(launch: Launch, on_wait: Callable[[Problem], None]) -> Iterator[Ranks]:
+    """The ranks of a `launch`, which share the work in the body: each must run it. The ranks leave together.
+
+    `on_wait` gets a warning if they do not meet soon.
+    """
     import torch.distributed as dist
 
+    place = f"{launch.address}:{launch.port}"
+    limit = f"{_MEETING // timedelta(minutes=1)} minutes at most"
+    warning = Problem("ranks.waiting", f"rank {launch.rank} of {launch.size} waits for the others at {place}, {limit}")
     try:
-        dist.init_process_group(
-            "gloo", store=_store(launch), rank=launch.rank, world_size=launch.size, timeout=_MEETING
-        )
+        waited(partial(_meet, launch), _PATIENCE, partial(on_wait, warning))
     except (RuntimeError, ValueError, OSError) as error:
-        place = f"{launch.address}:{launch.port}"
         fault = f"rank {launch.rank} of {launch.size} cannot meet the others at {place}: {_reason(error)}"
         hint = f"start all ranks, and check MASTER_ADDR and MASTER_PORT; or unset {launch.variable} to run alone"
         raise ConflictError(Problem("ranks.meeting", fault, hint)) from error
@@ -138,7 +145,15 @@ def joined(launch: Launch) -> Iterator[Ranks]:
         with _sharing() as ranks:
             yield ranks
     finally:
-        dist.destroy_process_group()
+        if not is_one_left():
+            dist.destroy_process_group()
+
+
+def _meet(launch: Launch) -> None:
+    """Make the process group of `launch`, once all ranks have come."""
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", store=_store(launch), rank=launch.rank, world_size=launch.size, timeout=_MEETING)
 
 
 def _store(launch: Launch) -> Store:
@@ -194,7 +209,8 @@ def _sharing() -> Iterator[Ranks]:
         raise
     finally:
         _current = None
-        dist.destroy_process_group(group)
+        if not is_one_left():
+            dist.destroy_process_group(group)
 
 
 def _own_group() -> ProcessGroup:
@@ -203,8 +219,8 @@ def _own_group() -> ProcessGroup:
     from torch.distributed.distributed_c10d import _set_pg_timeout
 
     try:
-        group: ProcessGroup = dist.new_group(backend="gloo", timeout=_MEETING)
-        dist.barrier(group)
+        group: ProcessGroup = waited(partial(dist.new_group, backend="gloo", timeout=_MEETING))
+        waited(partial(dist.barrier, group))
     except (RuntimeError, ValueError) as error:
         fault = f"rank {dist.get_rank()}: not all ranks have come: {_reason(error)}"
         hint = "run this on every rank; in Python, alone=True lets one rank work by itself"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,6 +73,41 @@ def test_a_check_that_does_not_hold_is_the_status_of_all(folder: Path):
     first, second = ended(started(2, ["verify", "net.safetensors", "-r", SLOW], folder))
     assert (first.status, second) == (1, Ended(1, "", ""))
     assert "l0.weight" in first.out
+
+
+def test_a_rank_says_that_it_waits_for_others_and_a_signal_ends_it(folder: Path):
+    arguments = ["apply", "net.safetensors", "-o", "out.safetensors", "-r", SLOW]
+    waiting = []
+    for rank in (0, 1):
+        ranks = started(2, arguments, folder)
+        other = ranks.pop(1 - rank)
+        other.kill()
+        ended([other])
+        waiting += ranks
+    for rank, process in enumerate(waiting):
+        line = process.stderr.readline()
+        assert re.fullmatch(
+            rf"initctl: warning: rank {rank} of 2 waits for the others at 127.0.0.1:\d+, 10 minutes at most\n", line
+        )
+        time.sleep(0.1)  # it may just be writing this line
+        process.terminate()
+    assert ended(waiting) == [Ended(143, "", "initctl: error: interrupted by SIGTERM\n")] * 2
+    assert os.listdir(folder) == ["net.safetensors"]
+
+
+def test_a_signal_ends_a_rank_while_another_one_works(folder: Path):
+    arguments = ["apply", "net.safetensors", "-o", "out.safetensors", "-r", SLOW]
+    first, second = started(2, arguments, folder)
+    while not list(folder.glob(".initctl-*")):
+        time.sleep(0.01)
+    second.send_signal(signal.SIGSTOP)
+    time.sleep(2)
+    first.terminate()
+    assert ended([first]) == [Ended(143, "", "initctl: error: interrupted by SIGTERM\n")]
+    second.send_signal(signal.SIGCONT)
+    assert ended([second])[0].status == 5
+    assert not (folder / "out.safetensors").exists()
+    assert [rank.status for rank in ended(started(2, arguments, folder))] == [0, 0]
 
 
 def test_a_rank_that_dies_leaves_nothing_visible_and_the_next_run_completes_it(folder: Path):
