@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from initctl.commit.staging import StagedFile
-from initctl.errors import Problem, StorageError, shown
+from initctl.errors import Problem, StorageError, UsageError, shown
+from initctl.stores.url import did_you_mean_url, scheme_of, without_secrets
 from initctl.suggestions import about_home
 
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
@@ -18,12 +19,20 @@ def is_open_stream(path: str) -> bool:
 
 def check_file_place(path: str) -> None:
     """Raise `StorageError` if no file can be created at `path`, or if something else than a regular file is there."""
+    check_is_local(path)
     target = os.path.realpath(path)
     if is_open_stream(path) or (os.path.exists(target) and not os.path.isfile(target)):
         raise StorageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name a regular file"))
     check_parent(target, path)
     with StagedFile(target):
         pass  # only creating a file beside the target proves that it is possible
+
+
+def check_is_local(path: str) -> None:
+    """Raise `UsageError` if `path` is a URL."""
+    if scheme_of(path):
+        fault = f"{shown(without_secrets(path))}: is a URL, but this is written to a local file"
+        raise UsageError(Problem("usage.url", fault, "name a local file"))
 
 
 def check_parent(path: str, output: str) -> None:
@@ -33,4 +42,6 @@ def check_parent(path: str, output: str) -> None:
         raise StorageError(Problem("output.parent", f"{shown(output)}: {shown(parent)} is not a directory"))
     if not os.path.isdir(parent):
         message = f"{shown(output)}: the directory {shown(parent)} does not exist"
-        raise StorageError(Problem("output.parent", message, about_home(output) or "create it first"))
+        raise StorageError(
+            Problem("output.parent", message, about_home(output) or did_you_mean_url(output) or "create it first")
+        )

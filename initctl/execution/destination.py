@@ -28,6 +28,7 @@ _READ = 0o444
 _ATTEMPTS = 100
 """Attempts to list a directory that another process keeps replacing."""
 _ELSEWHERE = "write to another file with -o"
+_EMPTY_PREFIX = "write to a prefix with nothing below it"
 
 
 class Destination(NamedTuple):
@@ -82,7 +83,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
         return Destination(path, mode, is_directory, no_clobber=overwrite is False, check=check)
     _check_is_other(checkpoint, path, output)
     if overwrite is False:
-        hint = "leave --no-clobber out to replace it"
+        hint = _EMPTY_PREFIX if is_new_only else "leave --no-clobber out to replace it"
         raise ConflictError(Problem("output.exists", f"{shown(output)}: exists", hint))
     _check_kind(path, output, is_directory=is_directory)
     if is_directory:
@@ -171,7 +172,7 @@ def _check_new(path: str, output: str) -> None:
     there = place_in_store(path)
     if any(there.store.below(f"{there.name}/" if there.name else "", is_deep=True)):
         fault = f"{shown(output)}: contains objects, and a store cannot replace them in one step"
-        raise ConflictError(Problem("output.exists", fault, "write to a prefix with nothing below it"))
+        raise ConflictError(Problem("output.exists", fault, _EMPTY_PREFIX))
 
 
 def check_replaced(path: str, output: str, names: Iterable[str]) -> None:

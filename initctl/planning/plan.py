@@ -122,7 +122,7 @@ class Plan(Displayed):
         Raises `ConflictError` if another file is there, `UsageError` if `path` is a file of the checkpoint or the plan
         is for a model in memory, `StorageError`, and `UncertainError`.
         """
-        from initctl.commit.places import check_parent
+        from initctl.commit.places import check_is_local, check_parent
         from initctl.commit.staging import write_file
 
         if self.checkpoint.is_in_memory:
@@ -133,6 +133,7 @@ class Plan(Displayed):
         if os.path.exists(path) and any(table.holds(path) for table in tables):
             fault = f"{shown(path)}: is a file of the plan's own checkpoint"
             raise UsageError(Problem("output.input", fault, "name another file"))
+        check_is_local(path)
         check_parent(os.path.realpath(path), path)
         if not overwrite:
             check_replaceable(path)

@@ -68,9 +68,13 @@ class GS(Api):
     def below(self, prefix: str, *, is_deep: bool) -> Iterator[Stored]:
         fields = f"items({FIELDS}),nextPageToken"
         asked = {"prefix": prefix, "fields": fields, **({} if is_deep else {"delimiter": "/"})}
+        url = self.url(prefix.rstrip("/"))
         while True:
-            with refusing(self.url(prefix)):
-                page = self.checked(self.ask("GET", self.address(), params=asked), self.url(prefix)).json()
+            with refusing(url):
+                answer = self.ask("GET", self.address(), params=asked)
+                if answer.status_code in GONE:
+                    raise refusals.without_bucket(url)
+                page = self.checked(answer, url).json()
             yield from map(stored_of, page.get("items", ()))
             if "nextPageToken" not in page:
                 return

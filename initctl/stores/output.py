@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from initctl.stores.store import is_stored
-from initctl.stores.url import scheme_of, without_file_scheme
+from initctl.errors import Problem, UsageError, shown
+from initctl.stores.store import is_stored, named_schemes
+from initctl.stores.url import did_you_mean_url, scheme_of, without_file_scheme, without_secrets
 
 
 def local_place(text: str) -> str:
@@ -13,7 +14,12 @@ def local_place(text: str) -> str:
     Raises `UsageError` for a URL that is not allowed, and `StorageError` if the store refuses it.
     """
     path = without_file_scheme(text)
-    if not is_stored(scheme_of(path)):
+    scheme = scheme_of(path)
+    if not is_stored(scheme):
+        if scheme:
+            named = shown(without_secrets(path))
+            fault = f"{named}: is a URL, but initctl writes only local files and URLs of {named_schemes()}"
+            raise UsageError(Problem("usage.url", fault, did_you_mean_url(path)))
         return path
     from initctl.stores.mirror import mirrored_place
 

@@ -5,6 +5,7 @@ addresses and tokens.
 from __future__ import annotations
 
 from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, shown
+from initctl.stores.url import without_secrets
 
 _DENIED, _BUSY = {401, 403}, {429, 503}
 """Statuses of HTTP."""
@@ -22,6 +23,10 @@ def missing(url: str) -> InputError:
     return InputError(Problem("file.missing", f"{shown(url)}: the object or the bucket does not exist"))
 
 
+def without_bucket(url: str) -> InputError:
+    return InputError(Problem("file.missing", f"{shown(url)}: the bucket does not exist"))
+
+
 def failure(url: str, status: int | None, code: str, hint: str, denied: type[InitctlError]) -> InitctlError:
     """The error for a request that the store denied, or that failed, whatever it asked for. `code` is the store's."""
     if status in _DENIED:
@@ -35,8 +40,10 @@ def without_credentials(url: str, hint: str) -> StorageError:
     return StorageError(Problem("store.credentials", f"{shown(url)}: no credentials are configured", hint))
 
 
-def unreachable(url: str, error: Exception, hint: str) -> StorageError:
-    fault = f"{shown(url)}: the store cannot be reached: {type(error).__name__}"
+def unreachable(url: str, error: Exception, hint: str, address: str = "") -> StorageError:
+    """`address` is that of the server, if it was asked for; it may contain a password, which is not shown."""
+    at = f" at {shown(without_secrets(address))}" if address else ""
+    fault = f"{shown(url)}: the store cannot be reached{at}: {type(error).__name__}"
     return StorageError(Problem("store.unreachable", fault, hint))
 
 

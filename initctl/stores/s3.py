@@ -54,7 +54,7 @@ class S3(Api):
 
     def below(self, prefix: str, *, is_deep: bool) -> Iterator[Stored]:
         asked = {"Bucket": self.bucket, "Prefix": prefix, **({} if is_deep else {"Delimiter": "/"})}
-        with refusing(self.url(prefix)):
+        with refusing(self.url(prefix.rstrip("/"))):
             for page in self.client.get_paginator("list_objects_v2").paginate(**asked):
                 for found in page.get("Contents", ()):
                     modified = int(found["LastModified"].timestamp())

@@ -8,10 +8,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError, ProfileNotFound
 
-from initctl.errors import InitctlError, InputError
+from initctl.errors import InitctlError, InputError, Problem, StorageError, shown
 from initctl.stores import refusals
 
 _HINT = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another server"
+_NETWORK = "check the network, and AWS_ENDPOINT_URL (https://HOST) if it is set"
+_NO_BUCKET = "NoSuchBucket"
 GONE, CHANGED = {404}, {412}
 """Statuses of HTTP."""
 
@@ -40,16 +42,22 @@ def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
         if gone and status_of(error) in GONE:
             raise gone from None
         raise _refusal(url, error) from None
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound):
+    except ProfileNotFound:
+        fault = f"{shown(url)}: the profile that AWS_PROFILE names does not exist"
+        raise StorageError(Problem("store.credentials", fault, "aws configure list-profiles lists them")) from None
+    except (NoCredentialsError, PartialCredentialsError):
         raise refusals.without_credentials(url, _HINT) from None
     except (BotoCoreError, ValueError) as error:
-        raise refusals.unreachable(url, error, _HINT) from None
+        address = str(getattr(error, "kwargs", {}).get("endpoint_url", ""))
+        raise refusals.unreachable(url, error, _NETWORK, address) from None
 
 
 def _refusal(url: str, error: ClientError) -> InitctlError:
     status = status_of(error)
     if status in CHANGED:
         return refusals.changed(url)
+    if code_of(error) == _NO_BUCKET:
+        return refusals.without_bucket(url)
     if status in GONE:
         return refusals.missing(url)
     return failure(url, error, InputError)

@@ -21,6 +21,9 @@ _REPOSITORY = re.compile(
 )
 """A repository of the Hugging Face Hub and a revision, as huggingface_hub reads them in an `hf://` URL."""
 _FILE = "file"
+_MISTYPED = re.compile(r"(?P<scheme>s3[an]?|gs|gcs|hf)(?::/{0,2}|//)(?P<rest>[^/].*)", re.DOTALL | re.IGNORECASE)
+_OTHER_NAMES = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
+"""What other programs call a scheme."""
 _HERE = ("", "localhost")
 """Hosts of files on this machine."""
 
@@ -56,20 +59,41 @@ class Url(NamedTuple):
         scheme, rest = _scheme_and_rest(text)
         form = _FORMS.get(scheme, _ANY_FORM)
         before, at, _ = rest.partition("@")
-        if "@" in rest.partition("/")[0] or (at and ":" in before) or "?" in rest or "#" in rest:
-            fault = f"a URL of {scheme}:// must not contain credentials, ? or #"
+        has_credentials = "@" in rest.partition("/")[0] or bool(at and ":" in before)
+        if has_credentials or "?" in rest or "#" in rest:
+            what = "credentials" if has_credentials else "? or #, after which a signature may follow"
+            fault = f"a URL of {scheme}:// must not contain {what}"
             raise UsageError(Problem("usage.url", fault, f"write only {scheme}://{form.written}"))
         found = form.pattern.match(rest)
         if not found or not found[0]:
             fault = f"{shown(text)}: names no {form.noun}"
             raise UsageError(Problem("usage.url", fault, f"write {scheme}://{form.written}"))
-        return cls(scheme, found[0], rest[found.end() :].strip("/"))
+        key = rest[found.end() :].removeprefix("/").removesuffix("/")
+        if "" in key.split("/")[:-1] or key.endswith("/"):
+            fault = f"{shown(text)}: contains two slashes with nothing between them"
+            raise UsageError(Problem("usage.url", fault, f"write {scheme}://{form.written}"))
+        return cls(scheme, found[0], key)
 
 
 def without_secrets(text: str) -> str:
     """`text`, if it is a URL, without what may be a name, a password, a query or a signature, for a message."""
     found = _HUB_SECRETS.fullmatch(text) or _SECRETS.fullmatch(text)
     return found["scheme"] + found["rest"] if found else text
+
+
+def did_you_mean_url(text: str) -> str | None:
+    """A question that proposes a URL if `text`, which names nothing, is a mistyped one: `s3:/bucket`, `s3//bucket`, or
+    `gcs://bucket`.
+    """
+    found = _MISTYPED.fullmatch(text)
+    if found is None:
+        return None
+    scheme = found["scheme"].lower()
+    rest = found["rest"]
+    named = _OTHER_NAMES.get(scheme, scheme)
+    if scheme_of(text) == named:  # as it must be
+        return None
+    return f"did you mean {shown(without_secrets(f'{named}://{rest}'))}?"
 
 
 def scheme_of(text: str) -> str | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
 import initctl
-from initctl.errors import UsageError
+from initctl.errors import InitctlError, InputError, UsageError
 from initctl.stores.url import Url, without_file_scheme, without_secrets
 from tests.cli.checkpoints import NET, checkpoint
+from tests.cli.processes import initctl as command
 
 
 def test_a_url_names_a_bucket_and_a_key():
@@ -33,9 +35,65 @@ def test_a_url_names_a_bucket_and_a_key():
     ],
 )
 def test_a_url_with_credentials_is_refused_and_not_repeated(text):
-    with pytest.raises(UsageError, match="must not contain credentials") as refused:
+    with pytest.raises(UsageError, match=r"must not contain (credentials|\? or #)") as refused:
         initctl.inspect(text)
     assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["s3://bucket//net", "s3://bucket/a//net", "gs://bucket/a//", "hf://org/name//net"])
+def test_two_slashes_with_nothing_between_them_are_refused(text):
+    """A key may contain them, and is another one then: they are rather meant to contain a variable."""
+    with pytest.raises(UsageError, match="contains two slashes with nothing between them"):
+        Url.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("s3:/bucket/net", "s3://bucket/net"),
+        ("S3:bucket/net", "s3://bucket/net"),
+        ("gs//bucket/net", "gs://bucket/net"),
+        ("gcs://bucket/net", "gs://bucket/net"),
+        ("s3a://bucket/net", "s3://bucket/net"),
+    ],
+)
+def test_the_url_that_is_meant_is_proposed(text, meant, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"did you mean {meant}[?]$"):
+        initctl.inspect(text)
+    checkpoint(tmp_path / "net.safetensors", NET)
+    if "/" in text.partition(":")[2][:1] or "//" in text:
+        with pytest.raises(InitctlError, match=f"did you mean {meant}[?]$"):
+            initctl.apply("net.safetensors", text, rules=["*=zeros"])
+    assert os.listdir() == ["net.safetensors"]
+
+
+@pytest.mark.parametrize("option", ["--save", "--html"])
+def test_what_is_local_only_is_not_written_to_a_url(option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:" / "bucket").mkdir(parents=True)
+    checkpoint(tmp_path / "net.safetensors", NET)
+    ran = command("plan", "net.safetensors", "-r", "*=zeros", option, "s3://bucket/a")
+    assert ran.status == 2
+    assert "error: s3://bucket/a: is a URL, but this is written to a local file; name a local file\n" in ran.err
+    assert not os.listdir(tmp_path / "s3:" / "bucket")
+
+
+def test_nothing_is_written_to_the_url_of_another_kind_of_server(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = checkpoint(tmp_path / "net.safetensors", NET)
+    with pytest.raises(
+        UsageError, match=r"^http://host/a: is a URL, but initctl writes only local files and URLs of s3"
+    ):
+        initctl.apply(path, "http://host/a", rules=["*=zeros"])
+
+
+@pytest.mark.parametrize("option", ["-f", "--plan", "--base-config", "--config"])
+def test_what_is_local_only_is_not_read_from_a_url(option, tmp_path):
+    what = ["new"] if option == "--config" else ["apply", str(checkpoint(tmp_path / "net.safetensors", NET))]
+    ran = command(*what, option, "s3://bucket/a.json", "-o", str(tmp_path / "out"))
+    assert ran.status in (2, 3)
+    assert re.search("s3://bucket/a.json: .*local file", ran.err)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_what_is_there_is_judged_as_a_file_would_be(tmp_path, put, bucket):
         (url, {}, UsageError, "is the input"),
         (f"{URL}/notes.safetensors", {}, ConflictError, "exists and is not a checkpoint|exists and"),
         (f"{URL}/notes.safetensors", {"overwrite": False}, ConflictError, "exists"),
-        ("s3://none/net.safetensors", {}, StorageError, "the object or the bucket does not exist"),
+        ("s3://none/net.safetensors", {}, StorageError, "the bucket does not exist"),
         (f"{URL}/net.safetensors/", {}, UsageError, "is a file, but the result is a directory|is the input"),
         (f"{URL}/net.gguf", {}, UsageError, "does not write GGUF"),
         (f"s3://key:secret@{BUCKET}/net.safetensors", {}, UsageError, "must not contain credentials"),

@@ -9,9 +9,10 @@ from typing import NoReturn
 from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
 from initctl.stores.store import named_schemes
-from initctl.stores.url import without_secrets
+from initctl.stores.url import did_you_mean_url, without_secrets
 
 _ONLY = f"initctl reads only local checkpoints and URLs of {named_schemes()}"
+_A_FILE = "a local file is needed"
 _HUB = re.compile(
     r"(?:hf://(?:models/)?|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/)"
     r"(?P<name>(?:datasets|spaces)/[\w.-]+/[\w.-]+|[\w.-]+(?:/(?!(?:resolve|blob|raw|tree)/)[\w.-]+)?)"
@@ -27,6 +28,8 @@ _ENDINGS = (SAFETENSORS, *TORCH, *FOREIGN, *EXPORTS, ".json", ".toml", ".pt2")
 _COPY = {
     "http": "curl -LO URL",
     "https": "curl -LO URL",
+    "s3": "aws s3 cp URL .",
+    "gs": "gcloud storage cp URL .",
     "az": "azcopy copy URL DIRECTORY --recursive",
 }
 """The command that downloads a URL, by its scheme."""
@@ -38,11 +41,13 @@ def refuse_missing(path: str, wanted: str | None = None) -> None:
     The hint says how initctl can read it, or how to download it. If only a local file is read, its name is `wanted`.
     """
     path = without_secrets(path)
+    if question := did_you_mean_url(path):
+        raise InputError(Problem("file.missing", f"{shown(path)}: no such file or directory", question))
     if found := _HUB.fullmatch(path):
         _refuse_hub(path, found, wanted)
     if found := _URL.fullmatch(path):
         copy = _COPY.get(found["scheme"].lower())
-        message = f"{shown(path)}: is a URL, but {_ONLY}"
+        message = f"{shown(path)}: is a URL, but {_A_FILE if wanted else _ONLY}"
         raise InputError(Problem("file.remote", message, f"download it first{f': {copy}' if copy else ''}"))
     if _HUB_NAME.fullmatch(path) and not path.endswith(_ENDINGS) and not os.path.isdir(os.path.dirname(path)):
         advice = f"run hf download {path} {wanted} first" if wanted else f"name it hf://{path}"
@@ -55,7 +60,7 @@ def _refuse_hub(path: str, found: re.Match[str], wanted: str | None) -> NoReturn
     name, revision, file = found["name"], found["revision"], found["file"]
     if wanted or "/" not in name:
         names = " ".join(map(shown, filter(None, (name, file or wanted))))
-        fault = "a local file is needed" if wanted else _ONLY
+        fault = _A_FILE if wanted else _ONLY
         message = f"{shown(path)}: is on the Hugging Face Hub, but {fault}"
         raise InputError(Problem("file.remote", message, f"download it first: hf download {names}"))
     at = f"@{revision}" if revision not in (None, _DEFAULT) else ""
