@@ -10,14 +10,17 @@ set -euo pipefail
 export CHECKPOINT=${CHECKPOINT:-net.safetensors} RECIPE=${RECIPE:-recipe.toml} OUTPUT=${OUTPUT:-init.safetensors}
 export PLAN=${PLAN:-plan.json} PARTS=${PARTS:-8}
 
-if [ -z "${SLURM_JOB_ID:-}" ]; then
+case "${1:-submit}" in
+submit)
     initctl plan "$CHECKPOINT" -f "$RECIPE" --save "$PLAN" --quiet
-    array=$(sbatch --parsable --array="1-$PARTS" "$0")
-    sbatch --parsable --dependency="afterok:$array" --kill-on-invalid-dep=yes "$0"
-elif [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
-    part=$((SLURM_ARRAY_TASK_ID - SLURM_ARRAY_TASK_MIN + 1)) # ids may begin at 0
+    array=$(sbatch --parsable --array="1-$PARTS" "$0" part)
+    sbatch --parsable --dependency="afterok:$array" --kill-on-invalid-dep=yes "$0" commit
+    ;;
+part)
     initctl apply "$CHECKPOINT" --plan "$PLAN" -o "$OUTPUT" --threads "$SLURM_CPUS_PER_TASK" \
-        --part "$part/$SLURM_ARRAY_TASK_COUNT"
-else
+        --part "$SLURM_ARRAY_TASK_ID/$PARTS"
+    ;;
+commit)
     initctl apply "$CHECKPOINT" --plan "$PLAN" -o "$OUTPUT" --threads "$SLURM_CPUS_PER_TASK" --commit
-fi
+    ;;
+esac

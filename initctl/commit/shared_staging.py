@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -20,6 +21,7 @@ from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, UncertainError, shown
 
 _COMMITTING = "committing"
+_PARTS = re.compile(r"\.initctl-\w+\.parts")
 
 
 class SharedStaging:
@@ -34,6 +36,12 @@ class SharedStaging:
         ends = ("parts", "result", "gone")
         self.path, self._outgoing, self._gone = (os.path.join(parent, f".{name}.{end}") for end in ends)
         self._result = os.path.join(self.path, "result")
+
+    def others(self) -> list[str]:
+        """Other directories of this kind beside the target: of other results, or of this one by another name."""
+        parent, own = os.path.split(self.path)
+        found = (name for name in os.listdir(parent) if _PARTS.fullmatch(name) and name != own)
+        return sorted(os.path.join(parent, name) for name in found)
 
     @property
     def shown(self) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from initctl.distributed.jobs import job_of
 from initctl.distributed.note import Note
@@ -13,13 +14,45 @@ from initctl.errors import ConflictError, Problem, UsageError, shown
 from initctl.execution.drafting import drafted
 from initctl.execution.execute import opened_writer, written
 from initctl.grouping import grouped
+from initctl.planning.documents import tensors_digest
 from initctl.planning.plan import TORCH
 
 if TYPE_CHECKING:
+    from initctl.distributed.job import Job
     from initctl.distributed.ranks import Ranks
     from initctl.events import Event
     from initctl.execution import Delivery
     from initctl.execution.execute import Written
+    from initctl.planning import Plan
+
+
+class _Intent(NamedTuple):
+    """What a rank is about to do: digests of its job and of its tensors, its seed and output, and what it notes."""
+
+    job: str
+    tensors: str
+    seed: str
+    output: str
+    note: Note
+
+    @classmethod
+    def of(cls, job: Job, plan: Plan, note: Note) -> Self:
+        return cls(job.digest, tensors_digest(plan.checkpoint), str(plan.seed), os.path.basename(job.place.path), note)
+
+    def difference(self, first: _Intent) -> str:
+        """The first way in which it differs from that of the `first` rank. This explains those after it."""
+        if self.tensors != first.tensors:
+            return "another checkpoint"
+        if self.seed != first.seed:
+            return "another seed"
+        if self.output != first.output:
+            return "another output"
+        if self.job != first.job:
+            return "other rules or options"
+        if self.note.version != first.note.version:
+            return f"another version of initctl ({self.note.version})"
+        changed = [name for name, state in first.note.sources.items() if self.note.sources.get(name) != state]
+        return f"another file {shown(changed[0])}" if changed else "another number of parts"
 
 
 def execute_together(
@@ -38,7 +71,7 @@ def execute_together(
     with opened_writer(delivery, threads=threads, on_event=on_event) as writer:
         made = drafted(writer, delivery)
         job = made and job_of(writer, *made)
-        own = (job.digest, Note.of(delivery.plan, job.draft, ranks.count)) if job else (None, None)
+        own = _Intent.of(job, delivery.plan, Note.of(delivery.plan, job.draft, ranks.count)) if job else None
         if problems := list(_differences(ranks.all_of(own))):
             raise ConflictError(*problems)
         if job is None:
@@ -68,20 +101,15 @@ def _check(delivery: Delivery) -> None:
         raise UsageError(Problem("usage.ranks", fault, "leave it out, or use one process"))
 
 
-def _differences(plans: list[tuple[str | None, Note | None]]) -> Iterator[Problem]:
-    """A problem for the ranks that have another plan than the first, and one for those that see other files."""
-    digest, note = plans[0]
-    others = grouped((_difference(digest, note, *other), rank) for rank, other in enumerate(plans) if other != plans[0])
+def _differences(intents: Sequence[_Intent | None]) -> Iterator[Problem]:
+    """A problem for the ranks that are about to do something else than the first, or see other files."""
+    first = intents[0]
+    others = grouped((_difference(first, other), rank) for rank, other in enumerate(intents) if other != first)
     for difference, ranks in others.items():
         have = "has" if len(ranks) == 1 else "have"
-        hint = "give every rank the same checkpoint and rules, on a file system that all share"
+        hint = "give every rank the same command, and the same files"
         yield Problem("ranks.differ", f"{ranks_text(ranks)} {have} {difference} than rank 0", hint)
 
 
-def _difference(digest: str | None, note: Note | None, other_digest: str | None, other: Note | None) -> str:
-    if digest != other_digest or note is None or other is None:
-        return "another plan or output"
-    if note.version != other.version:
-        return f"another version of initctl ({other.version})"
-    changed = [name for name, state in note.sources.items() if other.sources.get(name) != state]
-    return f"another file {shown(changed[0])}" if changed else "another number of parts"
+def _difference(first: _Intent | None, other: _Intent | None) -> str:
+    return other.difference(first) if first and other else "other rules"

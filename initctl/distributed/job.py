@@ -31,6 +31,9 @@ class Notes(Protocol):
     def shown(self) -> str:
         """What a user must remove to begin again."""
 
+    def others(self) -> list[str]:
+        """Where processes leave notes of other results in the same place, or of this one by other rules."""
+
     def note(self, name: str) -> bytes | None:
         """The content of the note `name`, if it is there."""
 
@@ -89,11 +92,6 @@ class Job(ABC):
     def sections(self, share: Share) -> Iterator[tuple[str, int, int]]:
         """The ranges that the receipt of a share lists."""
 
-    def parts(self) -> int | None:
-        """The number of parts that the first one was written with; None if no part was begun."""
-        note = self.noted()
-        return note and note.parts
-
     def receipts(self, parts: int) -> list[Receipt | None]:
         """The receipt of each part that is done."""
         return [self.receipt(number, parts, share) for number, share in enumerate(self.shares(parts), 1)]
@@ -132,9 +130,13 @@ class Job(ABC):
         """What the first part noted. Raises `ConflictError` if no part was written."""
         if (note := self.noted()) is None:
             fault = f"{shown(self.place.path)}: no part of it was written"
-            hint = "write every part with --part I/N; if it was committed, it is complete"
+            hint = f"write every part with --part I/N; if it was committed, it is complete{self._elsewhere()}"
             raise ConflictError(Problem("parts.missing", fault, hint))
         return note
+
+    def check_begun(self, noted: Note) -> None:
+        """Raise `ConflictError` if the checkpoint changed after the first part `noted` it."""
+        self.check(Note.of(self.writer.plan, self.draft, noted.parts), noted)
 
     def all_receipts(self, parts: int) -> list[Receipt]:
         """The receipts of all parts, which cover every byte. Raises `ConflictError` if one is missing."""
@@ -142,5 +144,11 @@ class Job(ABC):
         if missing := [str(number) for number, receipt in enumerate(found, 1) if receipt is None]:
             which = listed(missing, at_most=8)
             fault = f"{shown(self.place.path)}: {len(missing)} of {count(parts, 'part')} not written yet: {which}"
-            raise ConflictError(Problem("parts.missing", fault, "write them with --part I/N, then commit"))
+            hint = f"write them with --part I/N, then commit{self._elsewhere()}"
+            raise ConflictError(Problem("parts.missing", fault, hint))
         return [receipt for receipt in found if receipt]
+
+    def _elsewhere(self) -> str:
+        if not (others := self.notes.others()):
+            return ""
+        return f"; parts by other rules, or of other results, are in {listed(list(map(shown, others)))}"

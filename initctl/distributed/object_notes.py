@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from functools import partial
 from io import BytesIO
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from initctl.stores.store import Bucket, Stored
 
 
+_BEGINNING = ".initctl-"
+"""What the names of all folders of notes begin with."""
+
+
 class ObjectNotes:
     """The notes below the prefix `name` of a store; messages call it `path`."""
 
@@ -24,6 +29,12 @@ class ObjectNotes:
     @property
     def shown(self) -> str:
         return f"the objects below {shown(self.path)}"
+
+    def others(self) -> list[str]:
+        beginning = os.path.join(os.path.dirname(self._prefix.rstrip("/")), _BEGINNING)
+        found = (stored.name for stored in self._store.below(beginning, is_deep=True))
+        folders = {name[: name.find("/", len(beginning)) + 1] for name in found}
+        return sorted(map(self._store.url, folders - {"", self._prefix}))
 
     def note(self, name: str) -> bytes | None:
         found = self._store.find(self._prefix + name)

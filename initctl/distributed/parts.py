@@ -81,10 +81,11 @@ class Parts:
             return job.write(part, parts)
 
     def status(self) -> Status:
-        """Which parts are written."""
+        """Which parts are written. Raises `ConflictError` if they are of no use: the checkpoint changed."""
         with self._job(threads=1) as job:
-            parts = job.parts()
-            return Status(self.output, tuple(job.receipts(parts)) if parts else ())
+            if (note := job.noted()) and not job.is_in_place:
+                job.check_begun(note)
+            return Status(self.output, tuple(job.receipts(note.parts)) if note else ())
 
     def commit(self, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None) -> Applied:
         """Let the result take its place, in one step, if all parts are written.

@@ -66,10 +66,11 @@ class StagedJob(Job):
         if not self.is_in_place:
             self.settle()
         note = self.to_commit()
+        if not self.notes.is_spent:
+            self.check_begun(note)
         receipts = self.all_receipts(note.parts)  # before parts are locked out: a commit that is refused stops none
         with self.notes.alone(NOTE):
             if not self.notes.is_spent:
-                self.check(Note.of(self.writer.plan, self.draft, note.parts), note)
                 self._check_sizes(self.draft.contents)
                 self.writer.commit_pieces(self.draft, self.place, self.notes, _sums(receipts))
             self.notes.remove()

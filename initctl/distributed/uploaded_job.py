@@ -97,8 +97,8 @@ class UploadedJob(Job):
         if self._are_there(note):
             self._remove_notes()
             return []
+        self.check_begun(note)
         receipts = self.all_receipts(note.parts)
-        self.check(Note.of(self.writer.plan, self.draft, note.parts), note)
         self.writer.check_unchanged(self.draft)
         self._check_alone()
         with undisturbed(), self._needing_uploads():
@@ -180,7 +180,8 @@ class UploadedJob(Job):
             with suppress(InitctlError):
                 side_by_side([upload.abort for upload in uploads.values()])
                 self.notes.remove(NOTE)
-            raise
+            again = "write every part again, then commit"
+            raise ConflictError(*(problem._replace(hint=again) for problem in error.problems)) from None
         except StorageError as error:
             if not any(upload.is_complete for upload in uploads.values()):
                 raise

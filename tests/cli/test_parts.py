@@ -54,6 +54,25 @@ def test_each_step_says_what_it_did(net, call):
     assert os.path.getsize("out.safetensors") == size
 
 
+def test_parts_by_other_rules_are_named_if_one_is_missing(net, call, folder):
+    out = ("-o", "out.safetensors", "-r")
+    assert call("apply", "net.safetensors", *out, "*=ones", "--part", "1/2").status == 0
+    (first,) = folder.glob(".initctl-*.parts")
+    assert call("apply", "net.safetensors", *out, "*=zeros", "--part", "2/2").status == 0
+    refused = call("apply", "net.safetensors", *out, "*=zeros", "--commit")
+    assert refused.status == 6
+    assert f"; parts by other rules, or of other results, are in {first}\n" in refused.err
+
+
+def test_if_the_checkpoint_changed_each_step_says_that_all_parts_must_be_written_again(net, call):
+    assert call(*APPLY, "--part", "1/2").status == 0
+    os.utime(net, (1, 1))
+    for step in (["--part", "2/2"], ["--status"], ["--commit"]):
+        refused = call(*APPLY, *step)
+        assert (refused.status, refused.out) == (6, "")
+        assert "was begun before net.safetensors changed; remove" in refused.err
+
+
 def test_every_step_writes_json_that_its_schema_describes(net, call, folder):
     found = {}
     for step in (["--parts", "2"], ["--status"], ["--part", "1/2"], ["--status"], ["--part", "1/2"], ["--part", "2/2"]):

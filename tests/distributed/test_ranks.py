@@ -122,9 +122,9 @@ def failing(source: str, output: str, each: list[Mapping[str, object]]) -> str:
     [
         (
             [{}, {"rules": ["*=zeros"]}, {}],
-            "ConflictError: rank 1 has another plan or output than rank 0; give every rank the same checkpoint ",
+            "ConflictError: rank 1 has other rules or options than rank 0; give every rank the same command, and ",
         ),
-        ([{}, {"seed": 1}, {"seed": 1}], "ConflictError: ranks 1, 2 have another plan or output than rank 0; "),
+        ([{}, {"seed": 1}, {"seed": 1}], "ConflictError: ranks 1, 2 have another seed than rank 0; "),
         (
             [{}, {"in_place": True}, {}],
             "UsageError: rank 1: two outputs given; use `output` or in_place=True, not both",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
@@ -124,8 +125,19 @@ def test_a_changed_input_is_refused(tmp_path, put, bucket):
     initctl.parts(url, f"{URL}/out.safetensors", rules=RULES).write(1, 2)
     initctl.apply(path, in_place=True, rules=["norm.bias=ones"])
     put(path, "net.safetensors")
-    with pytest.raises(ConflictError, match=r"was begun before net\.safetensors changed"):
-        initctl.parts(url, f"{URL}/out.safetensors", rules=RULES).write(2, 2)
+    again = initctl.parts(url, f"{URL}/out.safetensors", rules=RULES)
+    for step in (partial(again.write, 2, 2), again.status, again.commit):
+        with pytest.raises(ConflictError, match=r"was begun before net\.safetensors changed"):
+            step()
+
+
+def test_parts_by_other_rules_are_named_if_one_is_missing(tmp_path, put):
+    url = put(one_file(tmp_path), "net.safetensors")
+    first, other = (initctl.parts(url, f"{URL}/out.safetensors", rules=[f"*=constant:val={n}"]) for n in (1, 2))
+    first.write(1, 2)
+    other.write(2, 2)
+    with pytest.raises(ConflictError, match=r"; parts by other rules, or of other results, are in s3://bucket/\.init"):
+        other.commit()
 
 
 def test_a_whole_bucket_has_no_place_for_notes(tmp_path, server):

@@ -79,7 +79,7 @@ def test_parts_do_not_replace_what_another_program_wrote_meanwhile(tmp_path, ser
     save_file({"theirs": torch.ones(3)}, tmp_path / "theirs.safetensors")
     theirs = (tmp_path / "theirs.safetensors").read_bytes()
     bucket.put("out/net.safetensors", theirs)
-    with pytest.raises(ConflictError, match=r"out/net\.safetensors: another program changed it"):
+    with pytest.raises(ConflictError, match=r"net\.safetensors: another program changed it; write every part again"):
         made.commit()
     assert bucket.objects() == {"out/net.safetensors": theirs}
     assert not bucket.uploads
