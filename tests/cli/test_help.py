@@ -52,6 +52,11 @@ def test_help_writes_a_topic_to_a_terminal(folder):
     assert "```" not in done.out
 
 
+def test_in_a_narrow_terminal_no_word_of_a_topic_loses_its_end(folder):
+    done = on_terminal("help", "stores", columns=40, NO_COLOR="1")
+    assert "…" not in done.out.replace(".initctl-….parts", "")
+
+
 def test_a_topic_is_colored_on_a_terminal_unless_the_environment_asks_for_no_color(folder):
     assert "\x1b[36mkeep\x1b[0m" in on_terminal("help", "rules").out
     assert "\x1b" not in on_terminal("help", "rules", NO_COLOR="1").out
