@@ -28,6 +28,14 @@ _LIKE_AN_ESCAPE = re.compile(r"x[0-9a-fA-F]{2}|u\{[0-9a-fA-F]+\}")
 """Text that a backslash before it would turn into an escape."""
 
 
+_SECRETS = re.compile(r"(?P<scheme>\w[\w+.-]*://)(?:[^@]*@)?(?P<rest>[^?#]*).*", re.DOTALL)
+"""A URL. Keys may have a slash, so everything before an @ may be one."""
+_HUB_SECRETS = re.compile(r"(?P<scheme>hf://)(?:[^/@]*@|[^@]*:[^@]*@)?(?P<rest>[^?#]*).*", re.DOTALL | re.IGNORECASE)
+"""On the Hugging Face Hub, a revision follows an @."""
+_SECRETS_INSIDE = re.compile(r"(?P<scheme>\w[\w+.-]*://)(?:[^\s/@]*(?::[^\s@]*)?@)?(?P<rest>[^\s?#]*)(?:\?[^\s#]*)?")
+"""A URL in a longer text, such as a rule, in which a `#` may have another meaning."""
+
+
 _aliases: dict[str, str] = {}
 """What is shown in place of the beginnings of some paths."""
 
@@ -42,14 +50,23 @@ def shown(text: object) -> Shown:
     r"""A foreign string (a tensor name, a path, a rule) as sentences and tables show it.
 
     Backslashes before an escape, or before text like an escape, are doubled, so that different strings are shown
-    differently. A string that is empty or easily overlooked is quoted; a long one is cut.
+    differently. A string that is empty or easily overlooked is quoted; a long one is cut. URLs lose their secrets.
     """
     if isinstance(text, Shown):
         return text
-    written = as_named(str(text))[: SHOWN_LENGTH + 1]
+    written = as_named(without_secrets(str(text)))[: SHOWN_LENGTH + 1]
     safe = written if _is_harmless(written) and "\\" not in written else "".join(forms(written))
     safe = safe if len(safe) <= SHOWN_LENGTH else safe[:SHOWN_LENGTH] + "…"
     return Shown(f"'{safe}'" if _needs_quotes(safe) else safe)
+
+
+def without_secrets(text: str) -> str:
+    """`text` without what may be a name, a password, a query or a signature in a URL."""
+    if "://" not in text:
+        return text
+    if found := _HUB_SECRETS.fullmatch(text) or _SECRETS.fullmatch(text):
+        return found["scheme"] + found["rest"]
+    return _SECRETS_INSIDE.sub(r"\g<scheme>\g<rest>", text)
 
 
 def show_as(beginning: str, name: str) -> None:

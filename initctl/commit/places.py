@@ -6,7 +6,7 @@ import os
 
 from initctl.commit.staging import StagedFile
 from initctl.errors import Problem, StorageError, UsageError, shown
-from initctl.stores.url import did_you_mean_url, scheme_of, without_secrets
+from initctl.stores.url import did_you_mean_url, scheme_of
 from initctl.suggestions import about_home
 
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")
@@ -31,7 +31,7 @@ def check_file_place(path: str) -> None:
 def check_is_local(path: str) -> None:
     """Raise `UsageError` if `path` is a URL."""
     if scheme_of(path):
-        fault = f"{shown(without_secrets(path))}: is a URL, but this is written to a local file"
+        fault = f"{shown(path)}: is a URL, but this is written to a local file"
         raise UsageError(Problem("usage.url", fault, "name a local file"))
 
 

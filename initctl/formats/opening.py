@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from initctl.errors import InputError, Problem, shown
 from initctl.stores.descriptors import Fetched, opened_mirrored
-from initctl.stores.url import did_you_mean_url, scheme_of, without_secrets
+from initctl.stores.url import did_you_mean_url, scheme_of
 from initctl.suggestions import about_home, did_you_mean_path
 
 
@@ -82,7 +82,7 @@ def read_small(path: str, at_most: int) -> bytes:
 def unreadable(path: str, error: OSError | ValueError) -> InputError:
     if isinstance(error, FileNotFoundError):
         hint = about_home(path) or did_you_mean_url(path) or _about_url(path) or did_you_mean_path(path)
-        return InputError(Problem("file.missing", f"{shown(without_secrets(path))}: no such file or directory", hint))
+        return InputError(Problem("file.missing", f"{shown(path)}: no such file or directory", hint))
     reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     return InputError(Problem("file.unreadable", f"{shown(path)}: cannot be read: {reason}"))
 

@@ -14,6 +14,8 @@ import os
 import shutil
 import tempfile
 from atexit import register
+from contextlib import contextmanager
+from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, StorageError, shown
@@ -24,7 +26,7 @@ from initctl.stores.store import opened_store
 from initctl.stores.url import Url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from initctl.stores.store import Store, Stored
 
@@ -44,6 +46,17 @@ class _Top(NamedTuple):
 
 _tops: dict[tuple[int, str, str], _Top] = {}
 """The buckets that are mirrored, by process, scheme and name."""
+_one_at_a_time = RLock()
+"""A thread changes the mirrors at a time."""
+
+
+def _forked() -> None:
+    """Begin with a lock of its own in a process that was forked: a thread that is not here may hold the old one."""
+    global _one_at_a_time
+    _one_at_a_time = RLock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def mirrored(url: Url) -> str:
@@ -52,18 +65,19 @@ def mirrored(url: Url) -> str:
     The file's folder is mirrored too, without its folders. Raises `InputError` if nothing is there, and what a `Store`
     raises.
     """
-    top = _top(url)
-    found = top.store.find(url.key) if url.key else None
-    folder = os.path.dirname(url.key) if found else url.key
-    objects = _listed(top.store, _prefix(folder), url, is_deep=found is None)
-    if found is None and not objects:
-        raise InputError(Problem("file.missing", f"{shown(url)}: no object has this name, and none is below it"))
-    if found and found not in objects:  # there are more objects than are mirrored
-        objects.append(found)
-    home = _path(top, folder)
-    _clear(home, {_path(top, stored.name) for stored in objects}, is_deep=found is None)
-    _show(top, url, objects)
-    return os.path.join(home, os.path.basename(url.key)) if found else home
+    with _one_at_a_time:
+        top = _top(url)
+        found = top.store.find(url.key) if url.key else None
+        folder = os.path.dirname(url.key) if found else url.key
+        objects = _listed(top.store, _prefix(folder), url, is_deep=found is None)
+        if found is None and not objects:
+            raise InputError(Problem("file.missing", f"{shown(url)}: no object has this name, and none is below it"))
+        if found and found not in objects:  # there are more objects than are mirrored
+            objects.append(found)
+        home = _path(top, folder)
+        _clear(home, {_path(top, stored.name) for stored in objects}, is_deep=found is None)
+        _show(top, url, objects, named=found)
+        return os.path.join(home, os.path.basename(url.key)) if found else home
 
 
 def mirrored_place(text: str) -> str:
@@ -73,7 +87,8 @@ def mirrored_place(text: str) -> str:
     """
     url = Url.parse(text)
     try:
-        return _place(url) + ("/" if text.endswith("/") else "")
+        with _one_at_a_time:
+            return _place(url) + ("/" if text.endswith("/") else "")
     except InputError as error:
         raise StorageError(*error.problems) from None
 
@@ -88,7 +103,8 @@ def _place(url: Url) -> str:
     objects = _listed(top.store, _prefix(url.key), url, is_deep=True)
     _clear(home, {_path(top, stored.name) for stored in objects}, is_deep=True)
     _show(top, url, objects)
-    os.makedirs(os.path.dirname(home), exist_ok=True)
+    with _naming(top, url, url.key):
+        os.makedirs(os.path.dirname(home), exist_ok=True)
     return home
 
 
@@ -133,25 +149,42 @@ def _listed(store: Store, prefix: str, url: Url, *, is_deep: bool) -> list[Store
     return found
 
 
-def _show(top: _Top, url: Url, objects: Sequence[Stored]) -> None:
-    """Let the mirror show `objects`, besides what it shows already."""
+def _show(top: _Top, url: Url, objects: Sequence[Stored], named: Stored | None = None) -> None:
+    """Let the mirror show `objects`, besides what it shows already; but leave out those whose names no file can have if
+    only `named` matters.
+    """
     for stored in objects:
-        path = os.path.join(top.path, stored.name)
-        if not _is_plain(stored.name):
-            raise _odd(url, stored.name)
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            if not is_mirrored(path):
-                with open(path, "xb"):
-                    pass
-            mirror(path, stored, top.store, top.kept)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError, ValueError):
-            raise _odd(url, stored.name) from None
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                raise _odd(url, stored.name) from None
-            fault = f"{shown(top.path)}: the names of objects cannot be written there: {error.strerror}"
-            raise StorageError(Problem("storage.failed", fault)) from error
+            _show_one(top, url, stored)
+        except InputError:
+            if named in (None, stored):
+                raise
+
+
+def _show_one(top: _Top, url: Url, stored: Stored) -> None:
+    path = os.path.join(top.path, stored.name)
+    if not _is_plain(stored.name):
+        raise _odd(url, stored.name)
+    with _naming(top, url, stored.name):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if not is_mirrored(path):
+            with open(path, "xb"):
+                pass
+        mirror(path, stored, top.store, top.kept)
+
+
+@contextmanager
+def _naming(top: _Top, url: Url, name: str) -> Iterator[None]:
+    """The body makes the object `name` a file, or its folder."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, IsADirectoryError, ValueError):
+        raise _odd(url, name) from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _odd(url, name) from None
+        fault = f"{shown(top.path)}: the names of objects cannot be written there: {error.strerror}"
+        raise StorageError(Problem("storage.failed", fault)) from error
 
 
 def _clear(home: str, here: Iterable[str], *, is_deep: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from initctl.errors import Problem, UsageError, shown
 from initctl.stores.store import is_stored, named_schemes
-from initctl.stores.url import did_you_mean_url, scheme_of, without_file_scheme, without_secrets
+from initctl.stores.url import did_you_mean_url, scheme_of, without_file_scheme
 
 
 def local_place(text: str) -> str:
@@ -17,8 +17,7 @@ def local_place(text: str) -> str:
     scheme = scheme_of(path)
     if not is_stored(scheme):
         if scheme:
-            named = shown(without_secrets(path))
-            fault = f"{named}: is a URL, but initctl writes only local files and URLs of {named_schemes()}"
+            fault = f"{shown(path)}: is a URL, but initctl writes only local files and URLs of {named_schemes()}"
             raise UsageError(Problem("usage.url", fault, did_you_mean_url(path)))
         return path
     from initctl.stores.mirror import mirrored_place

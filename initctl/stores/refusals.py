@@ -5,7 +5,6 @@ addresses and tokens.
 from __future__ import annotations
 
 from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, shown
-from initctl.stores.url import without_secrets
 
 _DENIED, _BUSY = {401, 403}, {429, 503}
 """Statuses of HTTP."""
@@ -42,7 +41,7 @@ def without_credentials(url: str, hint: str) -> StorageError:
 
 def unreachable(url: str, error: Exception, hint: str, address: str = "") -> StorageError:
     """`address` is that of the server, if it was asked for; it may contain a password, which is not shown."""
-    at = f" at {shown(without_secrets(address))}" if address else ""
+    at = f" at {shown(address)}" if address else ""
     fault = f"{shown(url)}: the store cannot be reached{at}: {type(error).__name__}"
     return StorageError(Problem("store.unreachable", fault, hint))
 

@@ -9,10 +9,6 @@ from urllib.parse import unquote, urlsplit
 from initctl.errors import Problem, UsageError, shown
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.*)", re.DOTALL)
-_SECRETS = re.compile(r"(?P<scheme>\w[\w+.-]*://)(?:[^@]*@)?(?P<rest>[^?#]*).*", re.DOTALL)
-"""Keys may have a slash, so everything before an @ may be one."""
-_HUB_SECRETS = re.compile(r"(?P<scheme>hf://)(?:[^/@]*@|[^@]*:[^@]*@)?(?P<rest>[^?#]*).*", re.DOTALL | re.IGNORECASE)
-"""On the Hugging Face Hub, a revision follows an @."""
 _BUCKET = re.compile(r"[^/]*")
 _REPOSITORY = re.compile(
     r"(?:(?:models|datasets|spaces)/)?(?!(?:models|datasets|spaces|kernels|buckets)/)\w[\w.-]*/\w[\w.-]*"
@@ -24,6 +20,8 @@ _FILE = "file"
 _MISTYPED = re.compile(r"(?P<scheme>s3[an]?|gs|gcs|hf)(?::/{0,2}|//)(?P<rest>[^/].*)", re.DOTALL | re.IGNORECASE)
 _OTHER_NAMES = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
 """What other programs call a scheme."""
+_ODD = {"", ".", ".."}
+"""Names that a path cannot contain, or that lead to another place."""
 _HERE = ("", "localhost")
 """Hosts of files on this machine."""
 
@@ -69,16 +67,10 @@ class Url(NamedTuple):
             fault = f"{shown(text)}: names no {form.noun}"
             raise UsageError(Problem("usage.url", fault, f"write {scheme}://{form.written}"))
         key = rest[found.end() :].removeprefix("/").removesuffix("/")
-        if "" in key.split("/")[:-1] or key.endswith("/"):
-            fault = f"{shown(text)}: contains two slashes with nothing between them"
+        if found[0] in _ODD or (key and _ODD.intersection(key.split("/"))):
+            fault = f"{shown(text)}: contains . or .. or nothing between two slashes"
             raise UsageError(Problem("usage.url", fault, f"write {scheme}://{form.written}"))
         return cls(scheme, found[0], key)
-
-
-def without_secrets(text: str) -> str:
-    """`text`, if it is a URL, without what may be a name, a password, a query or a signature, for a message."""
-    found = _HUB_SECRETS.fullmatch(text) or _SECRETS.fullmatch(text)
-    return found["scheme"] + found["rest"] if found else text
 
 
 def did_you_mean_url(text: str) -> str | None:
@@ -93,7 +85,7 @@ def did_you_mean_url(text: str) -> str | None:
     named = _OTHER_NAMES.get(scheme, scheme)
     if scheme_of(text) == named:  # as it must be
         return None
-    return f"did you mean {shown(without_secrets(f'{named}://{rest}'))}?"
+    return f"did you mean {shown(f'{named}://{rest}')}?"
 
 
 def scheme_of(text: str) -> str | None:

@@ -10,8 +10,9 @@ import sys
 import pytest
 
 import initctl
-from initctl.errors import InitctlError, InputError, UsageError
-from initctl.stores.url import Url, without_file_scheme, without_secrets
+from initctl.errors import InitctlError, InputError, UsageError, shown
+from initctl.escaping import without_secrets
+from initctl.stores.url import Url, without_file_scheme
 from tests.cli.checkpoints import NET, checkpoint
 from tests.cli.processes import initctl as command
 
@@ -40,10 +41,37 @@ def test_a_url_with_credentials_is_refused_and_not_repeated(text):
     assert "canary" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["s3://bucket//net", "s3://bucket/a//net", "gs://bucket/a//", "hf://org/name//net"])
-def test_two_slashes_with_nothing_between_them_are_refused(text):
-    """A key may contain them, and is another one then: they are rather meant to contain a variable."""
-    with pytest.raises(UsageError, match="contains two slashes with nothing between them"):
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("https://me:canary@host/a?sig=canary", "https://host/a"),
+        ("w=copy:from=s3://id:can/ary@bucket/a#t where ndim > 1", "w=copy:from=s3://bucket/a#t where ndim > 1"),
+        ("w=copy:from=https://host/a?sig=canary", "w=copy:from=https://host/a"),
+        ("w=copy:from=hf://org/name@v1/a#t", "w=copy:from=hf://org/name@v1/a#t"),
+        ("a@b.weight", "a@b.weight"),
+    ],
+)
+def test_a_message_shows_no_secret_of_a_url(text, safe):
+    assert shown(text) == safe
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://bucket//net",
+        "s3://bucket/a//net",
+        "gs://bucket/a//",
+        "hf://org/name//net",
+        "s3://../net",
+        "s3://bucket/../net",
+        "s3://bucket/a/../../../net",
+        "gs://bucket/./net",
+        "hf://org/name/a/..",
+    ],
+)
+def test_a_url_whose_path_would_lead_elsewhere_is_refused(text):
+    """A key may contain all this, and is another one then; two slashes rather have an empty variable between them."""
+    with pytest.raises(UsageError, match=r"contains \. or \.\. or nothing between two slashes"):
         Url.parse(text)
 
 

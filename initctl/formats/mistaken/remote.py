@@ -7,9 +7,10 @@ import re
 from typing import NoReturn
 
 from initctl.errors import InputError, Problem, shown
+from initctl.escaping import without_secrets
 from initctl.formats.directories.weight_names import EXPORTS, FOREIGN, SAFETENSORS, TORCH
 from initctl.stores.store import named_schemes
-from initctl.stores.url import did_you_mean_url, without_secrets
+from initctl.stores.url import did_you_mean_url
 
 _ONLY = f"initctl reads only local checkpoints and URLs of {named_schemes()}"
 _A_FILE = "a local file is needed"
