@@ -79,7 +79,7 @@ def execute_together(
         replaced = delivery.output is not None and job.place.has_content
         _first(ranks, partial(job.prepare, ranks.count))
         receipts = ranks.all_of(job.write(ranks.rank + 1, ranks.count))
-        _first(ranks, job.commit)
+        _commit(ranks, job)
         engines = {device: name for receipt in receipts for device, name in receipt.engines.items()}
         return written(delivery, writer, job.draft, replaced=replaced)._replace(engines=engines)
 
@@ -89,6 +89,17 @@ def _first(ranks: Ranks, step: Callable[[], object]) -> None:
     if ranks.rank == 0:
         step()
     ranks.all_of(None)
+
+
+def _commit(ranks: Ranks, job: Job) -> None:
+    """Let the first rank commit. From then on, a rank that is lost leaves a result that is in place, or may be."""
+    path = shown(job.place.path)
+    ranks.reached = f"{path}: may be in place"
+    if ranks.rank == 0:
+        job.commit()
+        ranks.reached = f"{path}: is in place"
+    ranks.all_of(None)
+    ranks.reached = f"{path}: is in place"
 
 
 def _check(delivery: Delivery) -> None:

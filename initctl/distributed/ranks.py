@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from initctl.coworkers import ALONE, Loads, handed_out
 from initctl.distributed.launcher import TORCHRUN, launched
-from initctl.distributed.waiting import is_one_left, waited
-from initctl.errors import ConflictError, InitctlError, Problem, StorageError, listed
+from initctl.distributed.waiting import is_one_left, waited, waited_until
+from initctl.errors import ConflictError, InitctlError, Problem, StorageError, UncertainError, listed
 from initctl.escaping import as_line
 from initctl.grouping import grouped
 
@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 _Found = TypeVar("_Found")
 _MEETING = timedelta(minutes=10)
 """Ranks that start later than that do not meet."""
-_PATIENCE = 10
-"""Seconds after which a rank says that it waits for others to start."""
+_LATER = 2 * _MEETING
+"""When torch gives up to meet: nobody waits for it any more."""
+_QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
+"""torch would report each attempt to meet, with the place in its code."""
+_PATIENCE = timedelta(seconds=10)
+"""After that, a rank says that it waits for others to start."""
 _WORKING = timedelta(days=7)
 """The longest that a rank waits for another one to do its share. If its process dies, that is noticed at once."""
 
@@ -55,6 +59,8 @@ class Ranks:
         self.rank, self.count = group.rank(), group.size()
         self.agreed: Exception | None = None
         """The error that all ranks raise, once one has failed."""
+        self.reached: str | None = None
+        """What the ranks have reached that cannot be undone, once they have; for a message."""
         self._loads = Loads(self.count)
 
     def own(self, sizes: Sequence[int]) -> list[int]:
@@ -93,6 +99,8 @@ class Ranks:
             waited(partial(dist.all_gather_object, every, own, self._group))
         except RuntimeError as error:
             fault = f"rank {self.rank}: another rank has ended, or cannot be reached: {_reason(error)}"
+            if self.reached:
+                raise UncertainError(Problem("ranks.lost", f"{self.reached}; but {fault}")) from error
             raise StorageError(Problem("ranks.lost", fault, "run the same command again: it continues")) from error
         return every
 
@@ -130,13 +138,15 @@ def joined(launch: Launch, on_wait: Callable[[Problem], None]) -> Iterator[Ranks
 
     `on_wait` gets a warning if they do not meet soon.
     """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     import torch.distributed as dist
 
     place = f"{launch.address}:{launch.port}"
     limit = f"{_MEETING // timedelta(minutes=1)} minutes at most"
     warning = Problem("ranks.waiting", f"rank {launch.rank} of {launch.size} waits for the others at {place}, {limit}")
     try:
-        waited(partial(_meet, launch), _PATIENCE, partial(on_wait, warning))
+        waited_until(partial(_meet, launch), _MEETING, _PATIENCE, partial(on_wait, warning))
     except (RuntimeError, ValueError, OSError) as error:
         fault = f"rank {launch.rank} of {launch.size} cannot meet the others at {place}: {_reason(error)}"
         hint = f"start all ranks, and check MASTER_ADDR and MASTER_PORT; or unset {launch.variable} to run alone"
@@ -153,7 +163,7 @@ def _meet(launch: Launch) -> None:
     """Make the process group of `launch`, once all ranks have come."""
     import torch.distributed as dist
 
-    dist.init_process_group("gloo", store=_store(launch), rank=launch.rank, world_size=launch.size, timeout=_MEETING)
+    dist.init_process_group("gloo", store=_store(launch), rank=launch.rank, world_size=launch.size, timeout=_LATER)
 
 
 def _store(launch: Launch) -> Store:
@@ -164,8 +174,8 @@ def _store(launch: Launch) -> Store:
     from torch.distributed.rendezvous import rendezvous
 
     if launch.launcher != TORCHRUN:
-        return TCPStore(launch.address, launch.port, launch.size, launch.rank == 0, timeout=_MEETING)
-    store, _, _ = next(rendezvous("env://", launch.rank, launch.size, timeout=_MEETING))
+        return TCPStore(launch.address, launch.port, launch.size, launch.rank == 0, timeout=_LATER)
+    store, _, _ = next(rendezvous("env://", launch.rank, launch.size, timeout=_LATER))
     return PrefixStore(f"initctl-{store.add(f'initctl-runs-{launch.rank}', 1)}", store)
 
 

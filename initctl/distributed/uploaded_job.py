@@ -34,7 +34,7 @@ from initctl.execution.sending import NewObject, send
 from initctl.execution.uploading import undo
 from initctl.stores.places import place_in_store
 from initctl.stores.requests import side_by_side
-from initctl.stores.store import NO_UPLOAD
+from initctl.stores.store import NO_UPLOAD, OTHER_PART
 
 if TYPE_CHECKING:
     from initctl.execution.content import Content, Draft
@@ -44,6 +44,11 @@ if TYPE_CHECKING:
 
 _MARK = 6
 """Digits."""
+_OVER = {
+    NO_UPLOAD: "uploads that it names are not there any more",
+    OTHER_PART: "a part was uploaded by two processes, and the receipt is not that of the last one",
+}
+"""Why all parts must be written again, by the code of a problem."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +179,7 @@ class UploadedJob(Job):
                 names = list(map(self._name, group))
                 side_by_side([partial(uploads[name].finish, tags[name]) for name in names])
         except ConflictError as error:
-            if error.problems[0].code == NO_UPLOAD:
+            if error.problems[0].code in _OVER:
                 raise
             undo(list(uploads.values()), error)
             with suppress(InitctlError):
@@ -204,9 +209,9 @@ class UploadedJob(Job):
         try:
             yield
         except ConflictError as error:
-            if error.problems[0].code != NO_UPLOAD:
+            if error.problems[0].code not in _OVER:
                 raise
-            self.refuse("uploads that it names are not there any more")
+            self.refuse(_OVER[error.problems[0].code])
 
     def _written(self, share: Share, noted: Note) -> Iterator[WrittenRange]:
         """Upload a share. Returns its ranges."""

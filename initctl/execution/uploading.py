@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -61,12 +61,19 @@ def _new(path: str, content: Content, stack: ExitStack) -> NewObject:
     place = place_in_store(path)
     upload = place.bucket.upload(place.name, place.stored)
 
-    def give_up() -> None:
-        with undisturbed(), suppress(InitctlError):  # the error that ended the upload is the one to report
-            upload.abort()
-
-    stack.callback(give_up)
+    stack.push(partial(_give_up, upload))
     return NewObject(path, content, upload, {})
+
+
+def _give_up(upload: Upload, _: object, error: BaseException | None, *__: object) -> None:
+    """Abort `upload`, unless it is complete. If the store refuses that too, `error` says so."""
+    try:
+        with undisturbed():
+            upload.abort()
+    except InitctlError as left:
+        if isinstance(error, InitctlError):
+            fault = f"an upload is left, which nobody sees, but which costs money: {left.problems[0].message}"
+            error.problems += (Problem("storage.upload", fault, "abort it, or let a rule of the bucket remove it"),)
 
 
 def _parcels(writer: Writer, groups: Sequence[Sequence[NewObject]]) -> Iterator[tuple[NewObject, Parcel]]:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from initctl.errors import ConflictError, InitctlError, Problem, StorageError, UncertainError, shown
 from initctl.stores.s3_api import CHANGED, GONE, code_of, failure, refusing, status_of
-from initctl.stores.store import NO_UPLOAD
+from initctl.stores.store import NO_UPLOAD, OTHER_PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,6 +47,8 @@ _KEPT = (
 _NO_UPLOAD = "NoSuchUpload"
 """The store's code if an upload is not there any more."""
 _NO_OBJECT = "NoSuchKey"
+_OTHER_PART = "InvalidPart"
+"""The store's code if it has another part than the one whose tag it is given."""
 _CONFLICTS = {
     "ConditionalRequestConflict": "writes it",
     _NO_OBJECT: "deleted it",
@@ -137,7 +139,11 @@ class S3Upload:
         parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
         condition = {"IfMatch": self._replaced} if self._replaced else {"IfNoneMatch": "*"}
         with _writing(self._url):
-            self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": parts}, **condition)
+            answer = self._client.complete_multipart_upload(
+                **self._upload, MultipartUpload={"Parts": parts}, **condition
+            )
+        if not str(answer.get("ETag", "")).strip('"').endswith(f"-{len(parts)}"):  # as those of uploads in parts end
+            raise StorageError(Problem("store.failed", f"{shown(self._url)}: the store did not say that it is written"))
 
     def _kept(self) -> dict[str, Any]:
         """What the object that is replaced has besides its content."""
@@ -228,6 +234,8 @@ def _refusal(url: str, error: ClientError) -> InitctlError:
     status, code = status_of(error), code_of(error)
     if code == _NO_UPLOAD:
         return _changed(url, "aborted the upload", NO_UPLOAD)
+    if code == _OTHER_PART:
+        return _changed(url, "sent a part of it again", OTHER_PART)
     if code in _CONFLICTS or status in CHANGED:
         return _changed(url, _CONFLICTS.get(code, "changed it"))
     if status in GONE:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NO_UPLOAD = "store.no_upload"
 """The code of the problem that an upload is not there any more."""
+OTHER_PART = "store.other_part"
+"""The code of the problem that a part of an upload was sent again, and is another one now."""
 
 
 class Stored(NamedTuple):

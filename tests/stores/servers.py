@@ -32,7 +32,8 @@ class Asked(NamedTuple):
 
 class Fault:
     """What happens to the next `times` requests whose method and path `fits` accepts: an answer with a status and a
-    code of S3; or, if there is no status, an answer that is lost after the request was obeyed.
+    code of S3, which is empty if the status is 200, as another server may answer; or, if there is no status, an answer
+    that is lost after the request was obeyed.
     """
 
     def __init__(
@@ -174,6 +175,9 @@ def _upload(environ) -> str:
 
 def _refused(environ, start_response, status: int, code: str) -> list[bytes]:
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    if status == 200:
+        start_response("200 OK", [])
+        return [b""]
     start_response(f"{status} Fault", [("Content-Type", "application/xml")])
     return [f"<Error><Code>{code}</Code><Message>canary</Message></Error>".encode()]
 

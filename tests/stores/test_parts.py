@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from functools import partial
 
 import pytest
@@ -138,6 +139,26 @@ def test_parts_by_other_rules_are_named_if_one_is_missing(tmp_path, put):
     other.write(2, 2)
     with pytest.raises(ConflictError, match=r"; parts by other rules, or of other results, are in s3://bucket/\.init"):
         other.commit()
+
+
+def test_a_rank_that_is_lost_during_the_commit_does_not_hide_that_it_was_made(tmp_path, put, bucket, server):
+    """Who runs the same command again would change what is changed already."""
+    put(one_file(tmp_path), "net.safetensors")
+    before = bucket.content("net.safetensors")
+    ranks = started(2, ["apply", f"{URL}/net.safetensors", "--in-place", "-r", "norm.bias=ones"], tmp_path)
+
+    def kill_second(method, path):
+        if method == "COMPLETE" and path.endswith("/net.safetensors"):
+            ranks[1].kill()
+            ranks[1].wait()
+        return False
+
+    server.faults.append(Fault(kill_second))
+    first, second = ended(ranks)
+    assert (first.status, second.status) == (7, -signal.SIGKILL)
+    assert first.err.startswith(f"initctl: error: {URL}/net.safetensors: is in place; but rank 0: another rank has")
+    assert "again" not in first.err
+    assert bucket.content("net.safetensors") != before
 
 
 def test_a_whole_bucket_has_no_place_for_notes(tmp_path, server):

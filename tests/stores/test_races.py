@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 import initctl
-from initctl.errors import ConflictError, UncertainError
+from initctl.errors import ConflictError, StorageError, UncertainError
 from tests.distributed.checkpoints import RULES, one_file, shards
 from tests.stores.servers import BUCKET, Fault
 from tests.stores.test_writing import URL
@@ -160,6 +161,23 @@ def test_a_signal_while_the_first_part_takes_its_notes_leaves_notes_and_uploads_
         made.write(number, 2)
     made.commit()
     assert bucket.objects().keys() == {"out/net.safetensors"}
+
+
+def test_an_upload_that_cannot_be_given_up_is_named(tmp_path, server, bucket):
+    server.faults.append(Fault(lambda method, _: method in ("PART", "ABORT"), 403, "Denied", 99))
+    with pytest.raises(
+        StorageError, match=r"access is denied.*\n.*upload is left, which nobody sees.*s3://bucket/new\."
+    ):
+        initctl.apply(one_file(tmp_path), f"{URL}/new.safetensors", rules=RULES)
+    assert bucket.uploads
+
+
+def test_threads_that_read_one_folder_of_new_objects_find_it(tmp_path, put):
+    urls = [put(shards(tmp_path / str(number)), f"folder{number}") for number in range(4)]
+    with ThreadPoolExecutor(3) as pool:
+        for url in urls:
+            found = [table.tensors for table in pool.map(initctl.inspect, [url] * 3)]
+            assert found[0] == found[1] == found[2]
 
 
 def test_notes_of_parts_are_not_copied(tmp_path, put, bucket):

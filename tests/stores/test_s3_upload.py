@@ -130,6 +130,24 @@ def test_a_request_that_fails_leaves_the_old_object_or_the_new_one(
     assert not uploads(bucket)
 
 
+def test_an_empty_answer_to_the_end_is_no_success(bucket, old, server):
+    fault(server, "COMPLETE", 200, times=9)
+    assert status(bucket) == 5
+    assert content(bucket) == old
+    assert not uploads(bucket)
+
+
+def test_a_part_that_was_sent_again_is_not_the_one_of_its_tag(bucket, old):
+    upload = bucket.upload("net", bucket.find("net"))
+    upload.begin()
+    tag = upload.put(1, BytesIO(NEW))
+    upload.put(1, BytesIO(THEIRS))
+    with pytest.raises(ConflictError, match="another program sent a part of it again"):
+        upload.finish([tag])
+    upload.abort()
+    assert content(bucket) == old
+
+
 def test_an_object_that_another_program_wrote_meanwhile_stays(bucket, old):
     assert status(bucket, before_the_end=lambda: put(bucket, "net", THEIRS)) == 6
     assert content(bucket) == THEIRS
