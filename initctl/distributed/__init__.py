@@ -10,6 +10,7 @@ object_notes.py notes that processes leave there
 note.py         what the first part notes, for the others to match
 receipt.py      what a part leaves behind when it is done
 ranks.py        the ranks of one run, which exchange what they found, and failures
+waiting.py      waits for other ranks that a signal can end
 launcher.py     what a launcher says in the environment
 applying.py     one result that ranks write
 progress.py     tables of the split, and of the parts that are written
