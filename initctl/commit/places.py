@@ -42,6 +42,5 @@ def check_parent(path: str, output: str) -> None:
         raise StorageError(Problem("output.parent", f"{shown(output)}: {shown(parent)} is not a directory"))
     if not os.path.isdir(parent):
         message = f"{shown(output)}: the directory {shown(parent)} does not exist"
-        raise StorageError(
-            Problem("output.parent", message, about_home(output) or did_you_mean_url(output) or "create it first")
-        )
+        hint = about_home(output) or did_you_mean_url(output) or "create it first"
+        raise StorageError(Problem("output.parent", message, hint))
