@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import google.auth
@@ -30,11 +31,15 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
 def opened(bucket: str) -> GS:
     """The bucket of this name. Nothing is asked of the store yet."""
-    server = os.environ.get("STORAGE_EMULATOR_HOST")
+    emulator = os.environ.get("STORAGE_EMULATOR_HOST")
+    connect = requests.Session if emulator else partial(_session, bucket)
+    return GS(bucket, connect, _with_scheme(emulator or _SERVER), is_open=bool(emulator))
+
+
+def _session(bucket: str) -> requests.Session:
     with refusing(f"gs://{bucket}"):
-        credentials = None if server else _credentials()
-    session = requests.Session() if credentials is None else AuthorizedSession(credentials)
-    return GS(bucket, session, _with_scheme(server or _SERVER), is_anonymous=not server and credentials is None)
+        credentials = _credentials()
+    return requests.Session() if credentials is None else AuthorizedSession(credentials)
 
 
 def _credentials() -> Any:  # noqa: ANN401 - of a class for each kind, some without type information

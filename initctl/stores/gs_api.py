@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from google.auth.exceptions import GoogleAuthError, TransportError
+from google.auth.transport.requests import AuthorizedSession
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from initctl.errors import InitctlError, InputError, Problem, StorageError, shown
 from initctl.stores import refusals
+from initctl.stores.per_process import PerProcess
 from initctl.stores.store import Stored
 
 if TYPE_CHECKING:
@@ -45,13 +47,19 @@ _NETWORK = "check the network; STORAGE_EMULATOR_HOST names another server"
 
 
 class Api:
-    """A bucket. Nothing is asked of it yet."""
+    """A bucket of a `server`, which `is_open` if it asks for no credentials. Nothing is asked of it yet."""
 
-    def __init__(self, bucket: str, session: requests.Session, server: str, *, is_anonymous: bool = False) -> None:
-        self.bucket, self._session, self._server, self._is_anonymous = bucket, session, server, is_anonymous
+    def __init__(self, bucket: str, connect: Callable[[], requests.Session], server: str, *, is_open: bool) -> None:
+        self.bucket, self._connect, self._server, self._is_open = bucket, connect, server, is_open
+        self._session = PerProcess(self._connected)
+
+    def _connected(self) -> requests.Session:
+        session = self._connect()
         session.auth = _unchanged
-        session.mount(server, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_REPEATED))
-        session.mount(f"{server}/upload/", HTTPAdapter(pool_maxsize=_CONNECTIONS))  # who sends must look what arrived
+        session.mount(self._server, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_REPEATED))
+        once = HTTPAdapter(pool_maxsize=_CONNECTIONS)
+        session.mount(f"{self._server}/upload/", once)  # who sends must look what arrived
+        return session
 
     def remove(self, stored: Stored) -> None:
         url, only = self.url(stored.name), {"ifGenerationMatch": stored.version}
@@ -70,7 +78,7 @@ class Api:
 
     def ask(self, method: str, address: str, **asked: Any) -> requests.Response:  # noqa: ANN401 - as requests takes it
         """The answer of the server. Use it within `refusing`."""
-        return self._session.request(method, address, timeout=_TIMEOUT, allow_redirects=False, **asked)
+        return self._session().request(method, address, timeout=_TIMEOUT, allow_redirects=False, **asked)
 
     def checked(self, answer: requests.Response, url: str) -> requests.Response:
         """`answer`, which is about `url`. Raises `InputError` or `StorageError` if it is a refusal."""
@@ -80,7 +88,8 @@ class Api:
 
     def failure(self, answer: requests.Response, url: str, denied: type[InitctlError]) -> InitctlError:
         """The error for a request that the store denied, or that failed, whatever it asked for."""
-        if answer.status_code in _DENIED and self._is_anonymous:
+        is_anonymous = not self._is_open and not isinstance(self._session(), AuthorizedSession)
+        if answer.status_code in _DENIED and is_anonymous:
             return refusals.without_credentials(url, _LOG_IN)
         return refusals.failure(url, answer.status_code, _reason(answer), _LOG_IN, denied)
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -14,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from initctl.stores import refusals
+from initctl.stores.per_process import PerProcess
 from initctl.stores.s3_api import GONE, Api, refusing, status_of
 from initctl.stores.s3_upload import S3Upload
 from initctl.stores.store import Stored
@@ -27,11 +29,18 @@ _RETRIES = 5
 """Repetitions of a request that is throttled or fails on its way."""
 _CONFIGURATION = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": _RETRIES})
 
+_session = PerProcess(boto3.Session)
+"""What all clients share: it takes long to make."""
+
 
 def opened(bucket: str) -> S3:
     """The bucket of this name. Nothing is asked yet."""
+    return S3(bucket, partial(_client, bucket))
+
+
+def _client(bucket: str) -> Any:  # noqa: ANN401 - boto3 makes its classes when it runs
     with refusing(f"s3://{bucket}"):
-        return S3(bucket, boto3.client("s3", config=_CONFIGURATION))
+        return _session().client("s3", config=_CONFIGURATION)
 
 
 class S3(Api):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from initctl.errors import InitctlError, InputError, Problem, StorageError, shown
 from initctl.stores import refusals
+from initctl.stores.per_process import PerProcess
 
 _HINT = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another server"
 _NETWORK = "check the network, and AWS_ENDPOINT_URL (https://HOST) if it is set"
@@ -21,9 +22,14 @@ GONE, CHANGED = {404}, {412}
 class Api:
     """A bucket, and the client of boto3 that asks for it."""
 
-    def __init__(self, bucket: str, client: Any) -> None:  # noqa: ANN401 - boto3 makes its classes when it runs
+    def __init__(self, bucket: str, make_client: Callable[[], Any]) -> None:
         self.bucket = bucket
-        self.client = client
+        self._client = PerProcess(make_client)
+
+    @property
+    def client(self) -> Any:  # noqa: ANN401 - boto3 makes its classes when it runs
+        """The client of this process. Raises `StorageError` if one cannot be made with what is configured."""
+        return self._client()
 
     def url(self, name: str) -> str:
         """How messages call the object `name`."""
