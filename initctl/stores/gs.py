@@ -15,7 +15,8 @@ from google.auth.transport.requests import AuthorizedSession
 from urllib3.exceptions import HTTPError
 
 from initctl.stores import refusals
-from initctl.stores.gs_api import FIELDS, GONE, RETRIES, Api, refusing, stored_of
+from initctl.stores.gs_api import CREDENTIALS, FIELDS, GONE, LOG_IN, RETRIES, Api, refusing, stored_of
+from initctl.stores.refusals import configuring
 from initctl.stores.upload_parts import Limits
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def opened(bucket: str) -> GS:
 
 
 def _session(bucket: str) -> requests.Session:
-    with refusing(f"gs://{bucket}"):
+    with configuring(f"gs://{bucket}", CREDENTIALS, LOG_IN):
         credentials = _credentials()
     return requests.Session() if credentials is None else AuthorizedSession(credentials)
 
@@ -67,8 +68,9 @@ class GS(Api):
         return self
 
     def find(self, name: str) -> Stored | None:
-        found = self.metadata(name, FIELDS)
-        return None if found is None else stored_of(found)
+        with refusing(self.url(name)):
+            found = self.metadata(name, FIELDS)
+            return None if found is None else stored_of(found)
 
     def below(self, prefix: str, *, is_deep: bool) -> Iterator[Stored]:
         fields = f"items({FIELDS}),nextPageToken"
@@ -80,7 +82,8 @@ class GS(Api):
                 if answer.status_code in GONE:
                     raise refusals.without_bucket(url)
                 page = self.checked(answer, url).json()
-            yield from map(stored_of, page.get("items", ()))
+                found = [stored_of(one) for one in page.get("items", ())]
+            yield from found
             if "nextPageToken" not in page:
                 return
             asked["pageToken"] = page["nextPageToken"]

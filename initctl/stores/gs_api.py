@@ -11,6 +11,7 @@ from urllib.parse import quote
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import AuthorizedSession
 from requests.adapters import HTTPAdapter
+from requests.exceptions import JSONDecodeError
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
@@ -42,7 +43,9 @@ _TIMEOUT = 120
 """Seconds without a byte of an answer, and for sending all that a request sends."""
 FIELDS = "name,size,generation,timeCreated"
 """What `stored_of` takes."""
-_LOG_IN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+CREDENTIALS = "the credentials that are configured"
+LOG_IN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+_SERVER = "check the network, and STORAGE_EMULATOR_HOST if it is set"
 _NETWORK = "check the network; STORAGE_EMULATOR_HOST names another server"
 
 
@@ -74,7 +77,7 @@ class Api:
         """Those `fields` of the object `name`, if there is one."""
         with refusing(self.url(name)):
             answer = self.ask("GET", self.address(name), params={"fields": fields})
-            return None if answer.status_code in GONE else self.checked(answer, self.url(name)).json()
+            return None if answer.status_code in GONE else {**self.checked(answer, self.url(name)).json()}
 
     def ask(self, method: str, address: str, **asked: Any) -> requests.Response:  # noqa: ANN401 - as requests takes it
         """The answer of the server. Use it within `refusing`."""
@@ -90,8 +93,8 @@ class Api:
         """The error for a request that the store denied, or that failed, whatever it asked for."""
         is_anonymous = not self._is_open and not isinstance(self._session(), AuthorizedSession)
         if answer.status_code in _DENIED and is_anonymous:
-            return refusals.without_credentials(url, _LOG_IN)
-        return refusals.failure(url, answer.status_code, _reason(answer), _LOG_IN, denied)
+            return refusals.without_credentials(url, LOG_IN)
+        return refusals.failure(url, answer.status_code, _reason(answer), LOG_IN, denied)
 
     def address(self, name: str | None = None, service: str = "") -> str:
         """Where the server has the object `name`, or the list of all objects, for one of its services."""
@@ -104,17 +107,25 @@ class Api:
 
 @contextmanager
 def refusing(url: str) -> Iterator[None]:
-    """Turn errors of the libraries into those of this package. Their own texts are not shown: they contain addresses,
-    and the address of an upload is a secret.
+    """Turn whatever the libraries raise into errors of this package. Their own texts are not shown: they contain
+    addresses, and the address of an upload is a secret.
     """
     try:
         yield
+    except refusals.PASSED:
+        raise
     except TransportError as error:
         raise refusals.unreachable(url, error, _NETWORK) from None
     except GoogleAuthError:
-        fault = f"{shown(url)}: the credentials that are configured cannot be used"
-        raise StorageError(Problem("store.credentials", fault, _LOG_IN)) from None
-    except (OSError, HTTPError, ValueError, LookupError) as error:  # the last two of answers that are not the store's
+        fault = f"{shown(url)}: {CREDENTIALS} cannot be used"
+        raise StorageError(Problem("store.credentials", fault, LOG_IN)) from None
+    except JSONDecodeError:  # an OSError, too
+        raise refusals.odd_answer(url, _SERVER) from None
+    except (OSError, HTTPError, UnicodeError) as error:
+        raise refusals.unreachable(url, error, _NETWORK) from None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise refusals.odd_answer(url, _SERVER) from None
+    except Exception as error:  # noqa: BLE001 - whatever reads new credentials, for instance, when the old ones expire
         raise refusals.unreachable(url, error, _NETWORK) from None
 
 
@@ -126,7 +137,7 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def stored_of(found: dict[str, Any]) -> Stored:
     """An object as the store describes it. New content has a new generation, which was made at this time."""
     made = datetime.fromisoformat(found["timeCreated"])
-    return Stored(found["name"], int(found["size"]), found["generation"], int(made.timestamp()))
+    return Stored(str(found["name"]), int(found["size"]), str(found["generation"]), int(made.timestamp()))
 
 
 def _reason(answer: requests.Response) -> str:
