@@ -34,26 +34,36 @@ ANSWERS = [
 ]
 
 
+class Elsewhere:
+    """A server that answers every request with status 200 and `body`."""
+
+    body = b""
+
+    def __call__(self, environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/html")])
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else self.body]
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    server = Elsewhere()
+    with running(server) as address:
+        yield server, address
+
+
 @pytest.fixture
-def answered(request, monkeypatch):
-    """Lets a server answer every request with status 200 and `body`, and gives the URL of an object there."""
-    servers = []
+def answered(request, elsewhere, monkeypatch):
+    """Lets `store` be a server that answers with `body`, and gives the URL of an object there."""
+    server, address = elsewhere
 
-    def answered(store, body, url=None):
-        def answer(environ, start_response):
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            start_response("200 OK", [("Content-Type", "text/html")])
-            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
-
-        name, variable, usual = STORES[store]
+    def answered(store, body):
+        name, variable, url = STORES[store]
         request.getfixturevalue(name)
-        servers.append(running(answer))
-        monkeypatch.setenv(variable, servers[0].__enter__())
-        return usual
+        server.body = body
+        monkeypatch.setenv(variable, address)
+        return url
 
-    yield answered
-    for server in servers:
-        server.__exit__(None, None, None)
+    return answered
 
 
 @pytest.mark.parametrize(("store", "what", "body"), ANSWERS, ids=[f"{store}-{what}" for store, what, _ in ANSWERS])
