@@ -6,6 +6,7 @@ places.py       paths that mirror what is in a store, or will be there
 output.py       where a result is written
 mirror.py       a directory of files that are still in the store
 descriptors.py  descriptors of such files, which fetch what is read
+per_process.py  what each process makes for itself: connections
 requests.py     several requests at the same time
 refusals.py     what a store refuses, in the same words for S3 and Google Cloud Storage
 upload_parts.py how a new object is cut into the parts of its upload

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from initctl.errors import ConflictError, Problem, shown
+from initctl.errors import ConflictError, Problem, StorageError, shown
 from initctl.layout.ranges import ByteRange, common, joined, uncovered
 from initctl.stores.requests import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from initctl.stores.store import Store, Stored
 
 _BLOCK = 64 << 10
 """Bytes that `Fetched.read_at` fetches at least: most headers are shorter."""
 _NANOSECONDS = 10**9
+
+
+@contextmanager
+def _keeping(path: str) -> Iterator[None]:
+    """Turn an `OSError` of a temporary file of the mirror at `path` into `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        fault = f"{shown(path)}: a temporary file cannot be used: {error.strerror}"
+        raise StorageError(Problem("storage.failed", fault, "set TMPDIR to another directory")) from error
 
 
 class _Object:
@@ -30,14 +41,17 @@ class _Object:
 
     def read_at(self, start: int, stop: int) -> bytes:
         """The bytes from `start` to `stop`. What is missing is fetched, and kept."""
-        os.makedirs(os.path.dirname(self.kept), exist_ok=True)
-        descriptor = os.open(self.kept, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "r+b", buffering=0) as stream:
-            stream.truncate(self.stored.size)
-            blocks = ByteRange(start // _BLOCK * _BLOCK, -(-stop // _BLOCK) * _BLOCK)
-            for gap in common(uncovered(self.stored.size, self._known), [blocks]):
-                self._fetch(descriptor, gap)
-            return os.pread(descriptor, stop - start, start)
+        with _keeping(self.path):
+            os.makedirs(os.path.dirname(self.kept), exist_ok=True)
+            descriptor = os.open(self.kept, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "r+b", buffering=0) as stream:
+                if os.fstat(descriptor).st_size != self.stored.size:  # it is new; what cleans up may remove old ones
+                    self._known = []
+                    stream.truncate(self.stored.size)
+                blocks = ByteRange(start // _BLOCK * _BLOCK, -(-stop // _BLOCK) * _BLOCK)
+                for gap in common(uncovered(self.stored.size, self._known), [blocks]):
+                    self._fetch(descriptor, gap)
+                return os.pread(descriptor, stop - start, start)
 
     def _fetch(self, descriptor: int, gap: ByteRange) -> None:
         content = memoryview(bytearray(gap.stop - gap.start))
@@ -55,7 +69,8 @@ class Fetched(int):
 
     @classmethod
     def of(cls, found: _Object) -> Fetched:
-        made = cls(os.open(found.path, os.O_WRONLY | os.O_CLOEXEC))
+        with _keeping(found.path):
+            made = cls(os.open(found.path, os.O_WRONLY | os.O_CLOEXEC))
         made._object = found
         return made
 
@@ -148,11 +163,12 @@ def _prefetch(found: _Object) -> None:
 
 def _renew(found: _Object) -> None:
     now = found.store.find(found.stored.name)
-    if now is None:
-        forget(found.path)
-        os.unlink(found.path)
-    elif now != found.stored:
-        mark(found.path, now)
+    with _keeping(found.path):
+        if now is None:
+            forget(found.path)
+            os.unlink(found.path)
+        elif now != found.stored:
+            mark(found.path, now)
 
 
 def mark(path: str, stored: Stored) -> None:

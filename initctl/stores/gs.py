@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import google.auth
@@ -14,7 +15,8 @@ from google.auth.transport.requests import AuthorizedSession
 from urllib3.exceptions import HTTPError
 
 from initctl.stores import refusals
-from initctl.stores.gs_api import FIELDS, GONE, RETRIES, Api, refusing, stored_of
+from initctl.stores.gs_api import CREDENTIALS, FIELDS, GONE, LOG_IN, RETRIES, Api, refusing, stored_of
+from initctl.stores.refusals import configuring
 from initctl.stores.upload_parts import Limits
 
 if TYPE_CHECKING:
@@ -30,11 +32,15 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
 def opened(bucket: str) -> GS:
     """The bucket of this name. Nothing is asked of the store yet."""
-    server = os.environ.get("STORAGE_EMULATOR_HOST")
-    with refusing(f"gs://{bucket}"):
-        credentials = None if server else _credentials()
-    session = requests.Session() if credentials is None else AuthorizedSession(credentials)
-    return GS(bucket, session, _with_scheme(server or _SERVER), is_anonymous=not server and credentials is None)
+    emulator = os.environ.get("STORAGE_EMULATOR_HOST")
+    connect = requests.Session if emulator else partial(_session, bucket)
+    return GS(bucket, connect, _with_scheme(emulator or _SERVER), is_open=bool(emulator))
+
+
+def _session(bucket: str) -> requests.Session:
+    with configuring(f"gs://{bucket}", CREDENTIALS, LOG_IN):
+        credentials = _credentials()
+    return requests.Session() if credentials is None else AuthorizedSession(credentials)
 
 
 def _credentials() -> Any:  # noqa: ANN401 - of a class for each kind, some without type information
@@ -62,8 +68,9 @@ class GS(Api):
         return self
 
     def find(self, name: str) -> Stored | None:
-        found = self.metadata(name, FIELDS)
-        return None if found is None else stored_of(found)
+        with refusing(self.url(name)):
+            found = self.metadata(name, FIELDS)
+            return None if found is None else stored_of(found)
 
     def below(self, prefix: str, *, is_deep: bool) -> Iterator[Stored]:
         fields = f"items({FIELDS}),nextPageToken"
@@ -75,7 +82,8 @@ class GS(Api):
                 if answer.status_code in GONE:
                     raise refusals.without_bucket(url)
                 page = self.checked(answer, url).json()
-            yield from map(stored_of, page.get("items", ()))
+                found = [stored_of(one) for one in page.get("items", ())]
+            yield from found
             if "nextPageToken" not in page:
                 return
             asked["pageToken"] = page["nextPageToken"]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from google.auth.exceptions import GoogleAuthError, TransportError
+from google.auth.transport.requests import AuthorizedSession
 from requests.adapters import HTTPAdapter
+from requests.exceptions import JSONDecodeError
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from initctl.errors import InitctlError, InputError, Problem, StorageError, shown
 from initctl.stores import refusals
+from initctl.stores.per_process import PerProcess
 from initctl.stores.store import Stored
 
 if TYPE_CHECKING:
@@ -40,18 +43,26 @@ _TIMEOUT = 120
 """Seconds without a byte of an answer, and for sending all that a request sends."""
 FIELDS = "name,size,generation,timeCreated"
 """What `stored_of` takes."""
-_LOG_IN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+CREDENTIALS = "the credentials that are configured"
+LOG_IN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+_SERVER = "check the network, and STORAGE_EMULATOR_HOST if it is set"
 _NETWORK = "check the network; STORAGE_EMULATOR_HOST names another server"
 
 
 class Api:
-    """A bucket. Nothing is asked of it yet."""
+    """A bucket of a `server`, which `is_open` if it asks for no credentials. Nothing is asked of it yet."""
 
-    def __init__(self, bucket: str, session: requests.Session, server: str, *, is_anonymous: bool = False) -> None:
-        self.bucket, self._session, self._server, self._is_anonymous = bucket, session, server, is_anonymous
+    def __init__(self, bucket: str, connect: Callable[[], requests.Session], server: str, *, is_open: bool) -> None:
+        self.bucket, self._connect, self._server, self._is_open = bucket, connect, server, is_open
+        self._session = PerProcess(self._connected)
+
+    def _connected(self) -> requests.Session:
+        session = self._connect()
         session.auth = _unchanged
-        session.mount(server, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_REPEATED))
-        session.mount(f"{server}/upload/", HTTPAdapter(pool_maxsize=_CONNECTIONS))  # who sends must look what arrived
+        session.mount(self._server, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_REPEATED))
+        once = HTTPAdapter(pool_maxsize=_CONNECTIONS)
+        session.mount(f"{self._server}/upload/", once)  # who sends must look what arrived
+        return session
 
     def remove(self, stored: Stored) -> None:
         url, only = self.url(stored.name), {"ifGenerationMatch": stored.version}
@@ -66,11 +77,11 @@ class Api:
         """Those `fields` of the object `name`, if there is one."""
         with refusing(self.url(name)):
             answer = self.ask("GET", self.address(name), params={"fields": fields})
-            return None if answer.status_code in GONE else self.checked(answer, self.url(name)).json()
+            return None if answer.status_code in GONE else {**self.checked(answer, self.url(name)).json()}
 
     def ask(self, method: str, address: str, **asked: Any) -> requests.Response:  # noqa: ANN401 - as requests takes it
         """The answer of the server. Use it within `refusing`."""
-        return self._session.request(method, address, timeout=_TIMEOUT, allow_redirects=False, **asked)
+        return self._session().request(method, address, timeout=_TIMEOUT, allow_redirects=False, **asked)
 
     def checked(self, answer: requests.Response, url: str) -> requests.Response:
         """`answer`, which is about `url`. Raises `InputError` or `StorageError` if it is a refusal."""
@@ -80,9 +91,10 @@ class Api:
 
     def failure(self, answer: requests.Response, url: str, denied: type[InitctlError]) -> InitctlError:
         """The error for a request that the store denied, or that failed, whatever it asked for."""
-        if answer.status_code in _DENIED and self._is_anonymous:
-            return refusals.without_credentials(url, _LOG_IN)
-        return refusals.failure(url, answer.status_code, _reason(answer), _LOG_IN, denied)
+        is_anonymous = not self._is_open and not isinstance(self._session(), AuthorizedSession)
+        if answer.status_code in _DENIED and is_anonymous:
+            return refusals.without_credentials(url, LOG_IN)
+        return refusals.failure(url, answer.status_code, _reason(answer), LOG_IN, denied)
 
     def address(self, name: str | None = None, service: str = "") -> str:
         """Where the server has the object `name`, or the list of all objects, for one of its services."""
@@ -95,17 +107,25 @@ class Api:
 
 @contextmanager
 def refusing(url: str) -> Iterator[None]:
-    """Turn errors of the libraries into those of this package. Their own texts are not shown: they contain addresses,
-    and the address of an upload is a secret.
+    """Turn whatever the libraries raise into errors of this package. Their own texts are not shown: they contain
+    addresses, and the address of an upload is a secret.
     """
     try:
         yield
+    except refusals.PASSED:
+        raise
     except TransportError as error:
         raise refusals.unreachable(url, error, _NETWORK) from None
     except GoogleAuthError:
-        fault = f"{shown(url)}: the credentials that are configured cannot be used"
-        raise StorageError(Problem("store.credentials", fault, _LOG_IN)) from None
-    except (OSError, HTTPError, ValueError, LookupError) as error:  # the last two of answers that are not the store's
+        fault = f"{shown(url)}: {CREDENTIALS} cannot be used"
+        raise StorageError(Problem("store.credentials", fault, LOG_IN)) from None
+    except JSONDecodeError:  # an OSError, too
+        raise refusals.odd_answer(url, _SERVER) from None
+    except (OSError, HTTPError, UnicodeError) as error:
+        raise refusals.unreachable(url, error, _NETWORK) from None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise refusals.odd_answer(url, _SERVER) from None
+    except Exception as error:  # noqa: BLE001 - whatever reads new credentials, for instance, when the old ones expire
         raise refusals.unreachable(url, error, _NETWORK) from None
 
 
@@ -117,7 +137,7 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def stored_of(found: dict[str, Any]) -> Stored:
     """An object as the store describes it. New content has a new generation, which was made at this time."""
     made = datetime.fromisoformat(found["timeCreated"])
-    return Stored(found["name"], int(found["size"]), found["generation"], int(made.timestamp()))
+    return Stored(str(found["name"]), int(found["size"]), str(found["generation"]), int(made.timestamp()))
 
 
 def _reason(answer: requests.Response) -> str:

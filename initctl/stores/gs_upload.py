@@ -88,7 +88,8 @@ class GSUpload:
 
     def begin(self) -> None:
         properties = self._kept() if self._replaced else {}
-        properties["metadata"] = {**properties.get("metadata", {}), _TOKEN: self._token}
+        with refusing(self._url):
+            properties["metadata"] = {**properties.get("metadata", {}), _TOKEN: self._token}
         answer = _repeated(
             lambda: self._ask(
                 "POST",
@@ -134,7 +135,8 @@ class GSUpload:
         self.complete(tags)
 
     def is_there(self) -> bool:
-        return self._is_own(self._bucket.metadata(self._name, "metadata"))
+        with refusing(self._url):
+            return self._is_own(self._bucket.metadata(self._name, "metadata"))
 
     @property
     def is_complete(self) -> bool:
@@ -221,14 +223,16 @@ class GSUpload:
         if not self._may_be_made:
             raise error
         try:
-            found = self._bucket.metadata(self._name, f"{FIELDS},metadata")
+            with refusing(self._url):
+                found = self._bucket.metadata(self._name, f"{FIELDS},metadata")
+                there = stored_of(found) if found else None
+                if there and self._is_own(found):
+                    return there
         except InitctlError:
             raise self._uncertain() from None
-        if found and self._is_own(found):
-            return stored_of(found)
         if not self._is_over:
             raise self._uncertain()
-        raise error if self._replaced == (found["generation"] if found else None) else self._conflict()
+        raise error if self._replaced == (there.version if there else None) else self._conflict()
 
     def _is_own(self, found: dict[str, Any] | None) -> bool:
         """Whether this upload made the object that the store describes."""

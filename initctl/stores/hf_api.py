@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from json import JSONDecodeError
 from typing import cast
 from urllib.parse import unquote
 
@@ -19,6 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from initctl.errors import InitctlError, InputError, Problem, StorageError, UsageError, shown
+from initctl.stores import refusals
 from initctl.version import __version__
 
 _REPOSITORY = re.compile(
@@ -54,7 +56,7 @@ class Api:
         with refusing(self.url("")):
             timeout = constants.HF_HUB_ETAG_TIMEOUT
             found = self.api.repo_info(self.name, revision=self.revision, repo_type=self.kind, timeout=timeout)
-        if not found.sha:
+        if not isinstance(found.sha, str):
             raise StorageError(Problem("store.failed", f"{shown(self.url(''))}: the Hub names no commit"))
         return found.sha
 
@@ -65,13 +67,15 @@ class Api:
 
 @contextmanager
 def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
-    """Turn errors of huggingface_hub into those of this package. Their own texts are not shown: they may contain
+    """Turn whatever huggingface_hub raises into errors of this package. Its own texts are not shown: they may contain
     signed addresses.
 
     If `gone` is given, it is raised if the file is not there.
     """
     try:
         yield
+    except refusals.PASSED:
+        raise
     except HfHubHTTPError as error:
         raise (gone if gone and status_of(error) == GONE else refusal(url, error)) from None
     except OfflineModeIsEnabled:
@@ -80,7 +84,9 @@ def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
     except HFValidationError:
         fault = f"{shown(url)}: the Hub allows no such name"
         raise UsageError(Problem("usage.url", fault, "write hf://ORG/NAME[@REVISION][/PATH]")) from None
-    except (LIBRARY_ERROR, OSError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, JSONDecodeError):
+        raise refusals.odd_answer(url, "check the connection, and HF_ENDPOINT if it is set") from None
+    except Exception as error:  # noqa: BLE001 - httpx has errors outside of its own hierarchy
         fault = f"{shown(url)}: the Hub cannot be reached: {type(error).__name__}"
         raise StorageError(
             Problem("store.unreachable", fault, "check the connection; HF_ENDPOINT sets another server")

@@ -19,7 +19,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from initctl.errors import ConflictError, InitctlError, Problem, StorageError, UncertainError, shown
-from initctl.stores.hf_api import AGAIN, LIBRARY_ERROR, refusal, refusing, status_of
+from initctl.stores.hf_api import AGAIN, refusal, refusing, status_of
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperation
@@ -65,7 +65,9 @@ class Commit:
             try:
                 with _without_bars():
                     self._send()
-            except (LIBRARY_ERROR, ValueError, KeyError) as error:
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - of an answer that is not the Hub's, for instance
                 failure, is_final = self._failure(error)
             else:
                 return

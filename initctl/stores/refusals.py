@@ -4,8 +4,13 @@ addresses and tokens.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from initctl.errors import ConflictError, InitctlError, InputError, Problem, StorageError, shown
 
+PASSED = (InitctlError, MemoryError)
+"""What is not an error of a library, whatever it was raised by."""
 _DENIED, _BUSY = {401, 403}, {429, 503}
 """Statuses of HTTP."""
 
@@ -33,6 +38,25 @@ def failure(url: str, status: int | None, code: str, hint: str, denied: type[Ini
     if status in _BUSY:
         return StorageError(Problem("store.busy", f"{shown(url)}: the store is too busy", "run again later"))
     return StorageError(Problem("store.failed", f"{shown(url)}: the store failed: {shown(code)}"))
+
+
+def odd_answer(url: str, hint: str) -> StorageError:
+    """The error for an answer of another server: of a proxy, or of one that an address names by mistake."""
+    return StorageError(Problem("store.failed", f"{shown(url)}: the answer is not that of a store", hint))
+
+
+@contextmanager
+def configuring(url: str, what: str, hint: str) -> Iterator[None]:
+    """Turn whatever the body raises, which reads `what` is configured, into `StorageError`: libraries raise nearly
+    anything if a file is not as they expect.
+    """
+    try:
+        yield
+    except PASSED:
+        raise
+    except Exception as error:  # noqa: BLE001
+        fault = f"{shown(url)}: {what} cannot be used: {type(error).__name__}"
+        raise StorageError(Problem("store.credentials", fault, hint)) from None
 
 
 def without_credentials(url: str, hint: str) -> StorageError:

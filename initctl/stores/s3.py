@@ -4,9 +4,12 @@ command line.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from functools import partial
+from getpass import GetPassWarning
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -14,7 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from initctl.stores import refusals
-from initctl.stores.s3_api import GONE, Api, refusing, status_of
+from initctl.stores.per_process import PerProcess
+from initctl.stores.s3_api import GONE, Api, configuring, refusing, status_of
 from initctl.stores.s3_upload import S3Upload
 from initctl.stores.store import Stored
 from initctl.stores.upload_parts import LIMITS
@@ -27,11 +31,23 @@ _RETRIES = 5
 """Repetitions of a request that is throttled or fails on its way."""
 _CONFIGURATION = Config(max_pool_connections=_CONNECTIONS, retries={"mode": "standard", "max_attempts": _RETRIES})
 
+_session = PerProcess(boto3.Session)
+"""What all clients share: it takes long to make."""
+
 
 def opened(bucket: str) -> S3:
     """The bucket of this name. Nothing is asked yet."""
-    with refusing(f"s3://{bucket}"):
-        return S3(bucket, boto3.client("s3", config=_CONFIGURATION))
+    return S3(bucket, partial(_client, bucket))
+
+
+def _client(bucket: str) -> Any:  # noqa: ANN401 - boto3 makes its classes when it runs
+    with configuring(f"s3://{bucket}"):
+        session = _session()
+        if credentials := session.get_credentials():
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", GetPassWarning)  # no one can be asked
+                credentials.get_frozen_credentials()
+        return session.client("s3", config=_CONFIGURATION)
 
 
 class S3(Api):
@@ -50,7 +66,7 @@ class S3(Api):
                 if status_of(error) in GONE:
                     return None
                 raise
-        return Stored(name, found["ContentLength"], found["ETag"], int(found["LastModified"].timestamp()))
+            return Stored(name, found["ContentLength"], found["ETag"], int(found["LastModified"].timestamp()))
 
     def below(self, prefix: str, *, is_deep: bool) -> Iterator[Stored]:
         asked = {"Bucket": self.bucket, "Prefix": prefix, **({} if is_deep else {"Delimiter": "/"})}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, cast, runtime_checkable
 
-from initctl.errors import InputError, Problem
+from initctl.errors import InputError, Problem, StorageError
 
 if TYPE_CHECKING:
     from initctl.layout.ranges import ByteRange
@@ -189,4 +189,8 @@ def opened_store(url: Url) -> Store:
         state = "is not installed" if isinstance(error, ModuleNotFoundError) else "is installed in another version"
         fault = f"{url.scheme}:// needs {scheme.library}, which {state}"
         raise InputError(Problem("store.library", fault, f"pip install 'initctl[{scheme.extra}]'")) from None
+    except ValueError as error:
+        fault = f"{url.scheme}:// needs {scheme.library}, which cannot be imported: {type(error).__name__}"
+        hint = "check the variables of the environment that configure it"
+        raise StorageError(Problem("store.library", fault, hint)) from None
     return open_bucket(url.bucket)

@@ -141,6 +141,25 @@ def test_a_read_beyond_the_end_is_a_conflict(file, put):
             read_into(descriptor, memoryview(bytearray(8)), status.st_size - 3)
 
 
+def test_a_directory_of_temporary_files_that_cannot_be_used_is_a_fault_of_the_storage(file, put, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    url = put(file, "model.safetensors")
+    with opened(mirrored(Url.parse(url))) as (descriptor, _):
+        (home,) = tmp_path.glob("initctl-*")
+        (home / "kept").touch()
+        with pytest.raises(StorageError, match=f"^{url}: a temporary file cannot be used: .*; set TMPDIR"):
+            read_at(descriptor, 8, 0)
+
+
+def test_what_was_kept_of_a_header_is_fetched_again_if_it_was_removed(file, put, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with opened(mirrored(Url.parse(put(file, "model.safetensors")))) as (descriptor, _):
+        read_at(descriptor, 8, 0)
+        for kept in tmp_path.glob("initctl-*/kept/*/*"):
+            kept.unlink()
+        assert read_at(descriptor, 100, 0) == file.read_bytes()[:100]
+
+
 def test_a_mirror_is_removed_when_the_process_ends(file, put, tmp_path):
     url = put(file, "model.safetensors")
     (tmp_path / "mirrors").mkdir()

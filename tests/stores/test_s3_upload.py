@@ -25,7 +25,8 @@ def bucket(server, monkeypatch):
     from initctl.stores.s3 import S3
 
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 256)
-    bucket = S3(BUCKET, boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 1})))
+    config = Config(retries={"mode": "standard", "max_attempts": 1})
+    bucket = S3(BUCKET, lambda: boto3.client("s3", config=config))
     put(bucket, "source", SOURCE)
     server.asked.clear()
     return bucket
