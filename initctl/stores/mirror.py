@@ -103,7 +103,7 @@ def _place(url: Url) -> str:
     objects = _listed(top.store, _prefix(url.key), url, is_deep=True)
     _clear(home, {_path(top, stored.name) for stored in objects}, is_deep=True)
     _show(top, url, objects)
-    with _naming(top, url, url.key):
+    with _naming(top.path, url, url.key):
         os.makedirs(os.path.dirname(home), exist_ok=True)
     return home
 
@@ -115,14 +115,23 @@ def _top(url: Url) -> _Top:
         _tops[key] = _tops[key]._replace(store=_tops[key].store.now())
     else:
         store = opened_store(url)
-        directory = os.path.realpath(tempfile.mkdtemp(prefix="initctl-"))
+        directory = _new_directory(url)
         register(_remove, directory, os.getpid())
         path = os.path.join(directory, f"{url.scheme}:", url.bucket)
-        os.makedirs(path)
+        with _naming(directory, url, url.bucket):
+            os.makedirs(path)
         show_as(path, f"{url.scheme}://{url.bucket}")
         _tops[key] = _Top(path, os.path.join(directory, "kept"), store)
     mirror_bucket(_tops[key].path, _tops[key].store)
     return _tops[key]
+
+
+def _new_directory(url: Url) -> str:
+    try:
+        return os.path.realpath(tempfile.mkdtemp(prefix="initctl-"))
+    except OSError as error:
+        fault = f"{shown(url)}: no directory for temporary files can be made: {error.strerror}"
+        raise StorageError(Problem("storage.failed", fault, "set TMPDIR to another directory")) from error
 
 
 def _path(top: _Top, key: str) -> str:
@@ -165,7 +174,7 @@ def _show_one(top: _Top, url: Url, stored: Stored) -> None:
     path = os.path.join(top.path, stored.name)
     if not _is_plain(stored.name):
         raise _odd(url, stored.name)
-    with _naming(top, url, stored.name):
+    with _naming(top.path, url, stored.name):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if not is_mirrored(path):
             with open(path, "xb"):
@@ -174,8 +183,8 @@ def _show_one(top: _Top, url: Url, stored: Stored) -> None:
 
 
 @contextmanager
-def _naming(top: _Top, url: Url, name: str) -> Iterator[None]:
-    """The body makes the object `name` a file, or its folder."""
+def _naming(path: str, url: Url, name: str) -> Iterator[None]:
+    """The body makes the object `name` a file below `path`, or its folder."""
     try:
         yield
     except (FileExistsError, NotADirectoryError, IsADirectoryError, ValueError):
@@ -183,8 +192,8 @@ def _naming(top: _Top, url: Url, name: str) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise _odd(url, name) from None
-        fault = f"{shown(top.path)}: the names of objects cannot be written there: {error.strerror}"
-        raise StorageError(Problem("storage.failed", fault)) from error
+        fault = f"{shown(path)}: the names of objects cannot be written there: {error.strerror}"
+        raise StorageError(Problem("storage.failed", fault, "set TMPDIR to another directory")) from error
 
 
 def _clear(home: str, here: Iterable[str], *, is_deep: bool) -> None:

@@ -78,7 +78,7 @@ class S3Upload:
             properties = self._kept() if self._replaced else {}
             properties["Metadata"] = {**properties.get("Metadata", {}), _TOKEN: self._token}
             begun = self._client.create_multipart_upload(**self._place, **properties)
-        self._upload = {**self._place, "UploadId": begun["UploadId"]}
+            self._upload = {**self._place, "UploadId": begun["UploadId"]}
 
     def abort(self) -> None:
         if self._upload and not self._is_over:
@@ -107,7 +107,7 @@ class S3Upload:
                 CopySourceIfMatch=stored.version,
                 **place,
             )
-        tag: str = answer["CopyPartResult"]["ETag"]
+            tag: str = answer["CopyPartResult"]["ETag"]
         return tag
 
     def complete(self, tags: Sequence[str]) -> None:
@@ -204,7 +204,7 @@ class S3Upload:
                 if status_of(error) in GONE:
                     return None
                 raise
-        token: str = found["Metadata"].get(_TOKEN, "")
+            token: str = found["Metadata"].get(_TOKEN, "")
         return token
 
 

@@ -131,8 +131,9 @@ def test_a_request_that_fails_leaves_the_old_object_or_the_new_one(
     assert not uploads(bucket)
 
 
-def test_an_empty_answer_to_the_end_is_no_success(bucket, old, server):
-    fault(server, "COMPLETE", 200, times=9)
+@pytest.mark.parametrize("method", ["BEGIN", "PART", "COPY", "COMPLETE"])
+def test_an_empty_answer_is_no_success(bucket, old, server, method):
+    fault(server, method, 200, times=9)
     assert status(bucket) == 5
     assert content(bucket) == old
     assert not uploads(bucket)
