@@ -1,6 +1,7 @@
 """What every test run has of its own: a cache of compiled code, so that the code under test is compiled; and signals as
 a terminal's processes get them, wherever it is started: what a background job ignores, its children would ignore too.
-No example of hypothesis has a deadline, since other processes may need the processor.
+No example of hypothesis has a deadline, since other processes may need the processor; for the same reason no thread of
+OpenMP keeps one busy while it waits, which makes several processes that use torch several times slower.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from initctl.stream.engines.compiled import CompiledEngine
     from tests.ranks import Ranks
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, which reads it as it is loaded
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
