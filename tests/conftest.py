@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from initctl.stream.engines.compiled import CompiledEngine
     from tests.ranks import Ranks
+    from tests.stream.engines.first_process import FirstProcess
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, which reads it as it is loaded
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -53,15 +54,23 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
 
 
 @pytest.fixture(scope="session")
-def compiled(cache_of_the_run: Path) -> CompiledEngine:
-    """The compiled engine. One process of the run compiles it, which takes long; the others wait and load its code."""
+def first_process(cache_of_the_run: Path) -> FirstProcess:
+    """The process that compiled for this run, which takes long: one is started, and the others that need it wait."""
     import fcntl
 
-    from initctl.stream.engines.compiled import CompiledEngine
+    from tests.stream.engines.first_process import FirstProcess
 
     with (cache_of_the_run / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return CompiledEngine(threads=2)
+        return FirstProcess.started_once(cache_of_the_run)
+
+
+@pytest.fixture(scope="session")
+def compiled(first_process: FirstProcess) -> CompiledEngine:
+    """The compiled engine."""
+    from initctl.stream.engines.compiled import CompiledEngine
+
+    return CompiledEngine(threads=2)
 
 
 @pytest.fixture(scope="session", autouse=True)
