@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
+from itertools import count
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -26,6 +28,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, which reads
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
+_NUMBERS = count()
+
 
 def pytest_collection_finish() -> None:
     """The tests themselves stay until the end: no collection of garbage needs to walk them."""
@@ -41,6 +45,15 @@ def cache_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(directory))
         yield directory
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory for one test. pytest's own fixture lists those of all tests before, which takes ever longer."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    path = tmp_path_factory.getbasetemp() / f"{name}-{next(_NUMBERS)}"
+    path.mkdir(mode=0o700)
+    return path
 
 
 @pytest.fixture(scope="session")
