@@ -1,7 +1,8 @@
 """What every test run has of its own: a cache of compiled code, so that the code under test is compiled; and signals as
 a terminal's processes get them, wherever it is started: what a background job ignores, its children would ignore too.
-No example of hypothesis has a deadline, since other processes may need the processor; for the same reason no thread of
-OpenMP keeps one busy while it waits, which makes several processes that use torch several times slower.
+No example of hypothesis has a deadline, since other processes may need the processor. For the same reason no thread of
+OpenMP keeps one busy while it waits, and OpenBLAS has one thread if tests run in several processes: with its own number
+of them, each waits for the others', and decompositions take ten times as long.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from tests.ranks import Ranks
     from tests.stream.engines.first_process import FirstProcess
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, which reads it as it is loaded
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch and NumPy read both as they are loaded
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
