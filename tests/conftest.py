@@ -1,13 +1,17 @@
 """What every test run has of its own: a cache of compiled code, so that the code under test is compiled; and signals as
 a terminal's processes get them, wherever it is started: what a background job ignores, its children would ignore too.
-No example of hypothesis has a deadline, since other processes may need the processor.
+No example of hypothesis has a deadline, since other processes may need the processor. For the same reason no thread of
+OpenMP keeps one busy while it waits, and OpenBLAS has one thread if tests run in several processes: with its own number
+of them, each waits for the others', and decompositions take ten times as long.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
+from itertools import count
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -19,9 +23,15 @@ if TYPE_CHECKING:
 
     from initctl.stream.engines.compiled import CompiledEngine
     from tests.ranks import Ranks
+    from tests.stream.engines.first_process import FirstProcess
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch and NumPy read both as they are loaded
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+_NUMBERS = count()
 
 
 def pytest_collection_finish() -> None:
@@ -40,6 +50,15 @@ def cache_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         yield directory
 
 
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory for one test. pytest's own fixture lists those of all tests before, which takes ever longer."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    path = tmp_path_factory.getbasetemp() / f"{name}-{next(_NUMBERS)}"
+    path.mkdir(mode=0o700)
+    return path
+
+
 @pytest.fixture(scope="session")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
     """The processes that stand for ranks, started by the first test that uses them."""
@@ -51,15 +70,23 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
 
 
 @pytest.fixture(scope="session")
-def compiled(cache_of_the_run: Path) -> CompiledEngine:
-    """The compiled engine. One process of the run compiles it, which takes long; the others wait and load its code."""
+def first_process(cache_of_the_run: Path) -> FirstProcess:
+    """The process that compiled for this run, which takes long: one is started, and the others that need it wait."""
     import fcntl
 
-    from initctl.stream.engines.compiled import CompiledEngine
+    from tests.stream.engines.first_process import FirstProcess
 
     with (cache_of_the_run / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return CompiledEngine(threads=2)
+        return FirstProcess.started_once(cache_of_the_run)
+
+
+@pytest.fixture(scope="session")
+def compiled(first_process: FirstProcess) -> CompiledEngine:
+    """The compiled engine."""
+    from initctl.stream.engines.compiled import CompiledEngine
+
+    return CompiledEngine(threads=2)
 
 
 @pytest.fixture(scope="session", autouse=True)

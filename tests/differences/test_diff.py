@@ -451,25 +451,25 @@ def test_transposed_tensors_are_read_from_beginning_to_end(tmp_path: Path, reads
     assert len(reads) < 2 * matrix.nbytes / AT_ONCE[2] + 2
 
 
-def test_a_hundred_thousand_small_tensors_are_read_together(tmp_path: Path, reads: list[int]):
-    tensors = {f"layers.{n}.weight": ("BF16", (3, 4)) for n in range(100_000)}
+def test_forty_thousand_small_tensors_are_read_together(tmp_path: Path, reads: list[int]):
+    tensors = {f"layers.{n}.weight": ("BF16", (3, 4)) for n in range(40_000)}
     paths = [checkpoint(tmp_path / name, tensors) for name in ("a.safetensors", "b.safetensors")]
     with open(paths[1], "r+b") as stream:
         stream.seek(-24, os.SEEK_END)
         stream.write(b"\0\0\x80\x3f")  # 0 and 1
     (found,) = data(*paths)["changed"]
-    assert (found["name"], found["first"], found["max_abs"]) == ("layers.99999.weight", [0, 1], 1)
-    assert len(reads) < 2 * (2_400_000 / AT_ONCE[2] + 2)
+    assert (found["name"], found["first"], found["max_abs"]) == ("layers.39999.weight", [0, 1], 1)
+    assert len(reads) < 2 * (960_000 / AT_ONCE[2] + 2)
 
 
 def test_a_large_tensor_takes_no_more_memory_than_a_small_one(tmp_path: Path):
     """Files with holes: nothing is on the disk."""
     paths = []
     for n in range(2):
-        header = json.dumps({"w": {"dtype": "BF16", "shape": [2**29], "data_offsets": [0, 2**30]}}).encode()
+        header = json.dumps({"w": {"dtype": "BF16", "shape": [2**27], "data_offsets": [0, 2**28]}}).encode()
         paths.append(tmp_path / f"{n}.safetensors")
         paths[-1].write_bytes(len(header).to_bytes(8, "little") + header)
-        os.truncate(paths[-1], 8 + len(header) + 2**30)
+        os.truncate(paths[-1], 8 + len(header) + 2**28)
     tracemalloc.start()
     found = initctl.diff(*paths)
     peak = tracemalloc.get_traced_memory()[1]

@@ -137,7 +137,7 @@ def test_an_arbitrary_header_of_the_right_length(check: Callable[[bytes], None],
     check(safetensors_bytes(header, data))
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=300)
 @given(edits)
 def test_a_real_file_with_some_bytes_changed(check: Callable[[bytes], None], edits: list[Edit]):
     check(edited(REAL, edits))
@@ -150,7 +150,7 @@ def test_a_real_header_with_some_bytes_changed_and_its_length_mended(check: Call
     check(safetensors_bytes(edited(header, edits), DATA))
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=300)
 @given(changed_headers())
 def test_a_real_header_with_some_fields_changed(check: Callable[[bytes], None], header: dict[str, Any]):
     check(safetensors_bytes(header, DATA))

@@ -223,11 +223,11 @@ def test_many_views_of_one_storage_are_told_apart_in_time(tmp_path: Path, rule: 
 
 
 def test_many_views_that_are_apart_are_planned_in_time(tmp_path: Path):
-    base = torch.zeros(64, 1200)
-    path = saved(tmp_path, {f"v{i}": base[:, i] for i in range(1200)})
+    base = torch.zeros(64, 600)
+    path = saved(tmp_path, {f"v{i}": base[:, i] for i in range(600)})
     begun = time.process_time()
-    assert len(initctl.plan(path, rules=["*=normal"]).actions) == 1200
-    assert time.process_time() - begun < 40
+    assert len(initctl.plan(path, rules=["*=normal"]).actions) == 600
+    assert time.process_time() - begun < 10
 
 
 def test_views_that_are_hard_to_tell_apart_are_decided_in_time(tmp_path: Path):

@@ -150,7 +150,7 @@ NAMES = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(globs(), st.lists(NAMES, min_size=1, max_size=4))
 def test_globs_match_what_the_reference_matches(pattern: Pattern, names: list[str]):
     if pattern.text.startswith("re:") or pattern.text != pattern.text.strip() or pattern.count > 60:
@@ -241,7 +241,7 @@ def value(text: str) -> Any:
         return None
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(expressions())
 def test_expressions_come_to_what_eval_says(text: str):
     wanted, found = evaluated(text), value(text)
@@ -258,7 +258,7 @@ REGEX = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=120)
 @given(
     names=st.one_of(globs().map(lambda pattern: pattern.text.strip() or "a"), REGEX.map(lambda text: f"re:{text}")),
     rows=st.none() | st.tuples(st.none() | expressions(), BLANK, st.none() | expressions()),

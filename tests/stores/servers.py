@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, unquote
@@ -52,9 +53,9 @@ class Server:
     scheme = "s3"
 
     def __init__(self) -> None:
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from moto.moto_server.werkzeug_app import create_backend_app
 
-        self._app = DomainDispatcherApplication(create_backend_app)
+        self._app = create_backend_app("s3")
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
         self._aborted: set[str] = set()
@@ -69,30 +70,20 @@ class Server:
         return f"s3://{BUCKET}/{key}"
 
     def put(self, key: str, content: bytes) -> None:
-        import boto3
-
-        boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
+        client().put_object(Bucket=BUCKET, Key=key, Body=content)
 
     def delete(self, key: str) -> None:
-        import boto3
-
-        boto3.client("s3").delete_object(Bucket=BUCKET, Key=key)
+        client().delete_object(Bucket=BUCKET, Key=key)
 
     def begin(self) -> None:
         """Make an empty bucket."""
-        import boto3
-
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        client().create_bucket(Bucket=BUCKET)
 
     def end(self) -> None:
         """Forget all faults, and the bucket."""
-        import boto3
-
         self.faults.clear()
         self.breaking, self.gate, self.is_forgetful = 0, None, False
-        bucket = boto3.resource("s3").Bucket(BUCKET)
-        bucket.objects.all().delete()
-        bucket.delete()
+        _memory().reset()
 
     def __call__(self, environ, start_response):
         method, path = _method(environ), environ["PATH_INFO"]
@@ -207,21 +198,35 @@ def running(server: Any) -> Iterator[str]:
         listening.server_close()
 
 
+@cache
+def client() -> Any:
+    """One client of the server for all tests of a process: making one takes longer than a request."""
+    import boto3
+
+    return boto3.client("s3")
+
+
+def _memory() -> Any:
+    """What moto's server, which runs in this process, has in memory."""
+    from moto.s3.models import s3_backends
+
+    partition, account = s3_backends.bucket_accounts[BUCKET]
+    return s3_backends[account][partition]
+
+
 class Bucket:
-    """What is in the bucket: objects, and uploads that are not complete."""
+    """What is in the bucket, as the server has it: objects, and uploads that are not complete."""
 
     def __init__(self) -> None:
-        import boto3
-
-        self.client = boto3.client("s3")
+        self.client = client()
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
         """The content of each object below `prefix`, by the rest of its name."""
-        listed = self.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", ())
-        return {one["Key"].removeprefix(prefix): self.content(one["Key"]) for one in listed}
+        kept = _memory().buckets[BUCKET].keys
+        return {name.removeprefix(prefix): kept[name].value for name in sorted(kept) if name.startswith(prefix)}
 
     def content(self, name: str) -> bytes:
-        return self.client.get_object(Bucket=BUCKET, Key=name)["Body"].read()
+        return self.objects()[name]
 
     def put(self, name: str, content: bytes, **properties: object) -> None:
         self.client.put_object(Bucket=BUCKET, Key=name, Body=content, **properties)

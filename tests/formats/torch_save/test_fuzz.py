@@ -84,20 +84,20 @@ def test_the_real_file_is_read(content: bytes, folder: Path):
     assert [tensor.name for tensor in checkpoint.outside] == ["p"]
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=400)
 @given(st.sampled_from(list(FILES)), edits)
 def test_a_real_file_with_some_bytes_changed(folder: Path, name: str, edits: list[Edit]):
     assert_read_or_refused(edited(FILES[name], edits), folder)
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=400)
 @given(st.sampled_from(["zip", "protocol 4"]), edits)
 def test_a_real_pickle_with_some_bytes_changed_and_its_checksum_mended(folder: Path, name: str, edits):
     content = FILES[name]
     assert_read_or_refused(with_pickle(content, edited(pickle_of(content), edits)), folder)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=250)
 @given(edits)
 def test_a_real_directory_with_some_bytes_changed(folder: Path, edits: list[Edit]):
     content = FILES["zip"]
@@ -108,7 +108,7 @@ def test_a_real_directory_with_some_bytes_changed(folder: Path, edits: list[Edit
 numbers = st.integers(-2, 30) | st.sampled_from([2**31, 2**32, 2**62, 2**63 - 1, 2**63, 2**64, 10**30])
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=250)
 @given(st.lists(numbers, max_size=3), st.lists(numbers, max_size=3), numbers, numbers)
 @example([0], [1], 2**62, 6)
 @example([2**62, 0], [1, 1], 0, 6)

@@ -69,17 +69,27 @@ class Opened:
         )
 
 
+@pytest.fixture(scope="session")
+def tabs(browser: Browser) -> dict[str, Opened]:
+    """One tab for each set of options of a browser's context, since opening one takes longer than loading a page."""
+    return {}
+
+
 @pytest.fixture
-def open_page(browser: Browser):
-    """Opens a file, as a context manager, with the options of a browser's context."""
+def open_page(browser: Browser, tabs: dict[str, Opened]):
+    """Loads a file into a tab, as a context manager, with the options of a browser's context."""
 
     @contextmanager
     def open_page(path: Path, **options):
-        context = browser.new_context(**{**DESK, **options})
-        opened = Opened(context.new_page())
+        wanted = {**DESK, **options}
+        opened = tabs.get(repr(wanted)) or Opened(browser.new_context(**wanted).new_page())
+        tabs[repr(wanted)] = opened
+        opened.page.emulate_media(media="null")
+        opened.page.goto("about:blank")
+        opened.said.clear()
+        opened.fetched.clear()
         opened.page.goto(path.as_uri())
         yield opened
-        context.close()
 
     return open_page
 

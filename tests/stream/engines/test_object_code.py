@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,34 +15,13 @@ from initctl.stream import Normal
 from initctl.stream.engines import Engine, LawRun, object_code
 from initctl.stream.engines import compiled as compiled_module
 from initctl.stream.key import stream_key
+from tests.stream.engines.first_process import FILL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from initctl.stream.engines.compiled import CompiledEngine
-
-FILL = """
-import sys
-import numpy as np
-from initctl.dtypes import BY_NAME
-from initctl.stream import Normal
-from initctl.stream.engines import LawRun
-from initctl.stream.engines.compiled import CompiledEngine
-from initctl.stream.key import stream_key
-
-out = np.empty(40, np.uint8)
-CompiledEngine().fill([LawRun(Normal(0, 1), stream_key(0, "w"), 3, 13, BY_NAME["float32"])], out)
-print(out.tobytes().hex(), "numba" in sys.modules, "torch" in sys.modules)
-"""
-WITHOUT_LIBC = """
-from initctl.stream.engines import object_code
-
-object_code._FROM_LIBC.clear()
-try:
-    object_code._compiled()
-except object_code.NoCompiler as error:
-    print(error)
-"""
+    from tests.stream.engines.first_process import FirstProcess
 
 
 def expected() -> str:
@@ -76,30 +54,16 @@ def compilations(monkeypatch: pytest.MonkeyPatch, code: bytes) -> list[bytes]:
     return made
 
 
-def in_a_process(script: str) -> list[str]:
-    """The lines that a process of its own writes."""
-    return subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    ).stdout.splitlines()
-
-
-def fill_in_a_process(then: str = "") -> tuple[str, bool, list[str]]:
-    """The bytes that a process of its own computes, whether it imported Numba, and the lines that it writes `then`."""
-    line, *others = in_a_process(FILL + then)
-    values, numba, torch = line.split()
-    assert torch == "False"
-    return values, numba == "True", others
-
-
-def test_the_first_process_compiles_no_call_beyond_the_c_library_and_the_next_one_loads_without_numba(cache: Path):
-    values, numba, (refusal,) = fill_in_a_process(then=WITHOUT_LIBC)
-    assert (values, numba) == (expected(), True)
+def test_the_first_process_compiles_no_call_beyond_the_c_library_and_the_next_one_loads_without_numba(
+    first_process: FirstProcess,
+):
+    line, refusal = first_process.lines
+    assert line == f"{expected()} numba=True torch=False"
     assert re.search(r"functions that are missing: .*sqrtf", refusal)
-    (file,) = cache.iterdir()
+    (file,) = (first_process.cache / "initctl").iterdir()
     assert file.name.startswith("kernels-")
-    assert object_code.is_cached()
     before = file.stat()
-    assert fill_in_a_process() == (expected(), False, [])
+    assert first_process.then(FILL) == [f"{expected()} numba=False torch=False"]
     assert file.stat() == before
 
 
