@@ -28,12 +28,10 @@ _LIKE_AN_ESCAPE = re.compile(r"x[0-9a-fA-F]{2}|u\{[0-9a-fA-F]+\}")
 """Text that a backslash before it would turn into an escape."""
 
 
-_SECRETS = re.compile(r"(?P<scheme>\w[\w+.-]*://)(?:[^@]*@)?(?P<rest>[^?#]*).*", re.DOTALL)
-"""A URL. Keys may have a slash, so everything before an @ may be one."""
-_HUB_SECRETS = re.compile(r"(?P<scheme>hf://)(?:[^/@]*@|[^@]*:[^@]*@)?(?P<rest>[^?#]*).*", re.DOTALL | re.IGNORECASE)
-"""On the Hugging Face Hub, a revision follows an @."""
-_SECRETS_INSIDE = re.compile(r"(?P<scheme>\w[\w+.-]*://)(?:[^\s/@]*(?::[^\s@]*)?@)?(?P<rest>[^\s?#]*)(?:\?[^\s#]*)?")
-"""A URL in a longer text, such as a rule, in which a `#` may have another meaning."""
+_SECRETS = re.compile(r"(?P<scheme>\w[\w+.-]*://)(?:[^\s/@]*@|[^\s@]*:[^\s@]*@)?(?P<rest>[^\s?#]*)(?:\?[^\s#]*)?")
+"""A URL in a text. What is before an @ stays if it contains a slash but not a colon: it is a key, or a model on the
+Hugging Face Hub, whose revision follows. What is after a # stays: it may be the name of a tensor.
+"""
 
 
 _aliases: dict[str, str] = {}
@@ -62,11 +60,7 @@ def shown(text: object) -> Shown:
 
 def without_secrets(text: str) -> str:
     """`text` without what may be a name, a password, a query or a signature in a URL."""
-    if "://" not in text:
-        return text
-    if found := _HUB_SECRETS.fullmatch(text) or _SECRETS.fullmatch(text):
-        return found["scheme"] + found["rest"]
-    return _SECRETS_INSIDE.sub(r"\g<scheme>\g<rest>", text)
+    return _SECRETS.sub(r"\g<scheme>\g<rest>", text) if "://" in text else text
 
 
 def show_as(beginning: str, name: str) -> None:

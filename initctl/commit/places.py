@@ -18,7 +18,9 @@ def is_open_stream(path: str) -> bool:
 
 
 def check_file_place(path: str) -> None:
-    """Raise `StorageError` if no file can be created at `path`, or if something else than a regular file is there."""
+    """Raise `StorageError` if no file can be created at `path`, or if something else than a regular file is there; and
+    `UsageError` if it is a URL.
+    """
     check_is_local(path)
     target = os.path.realpath(path)
     if is_open_stream(path) or (os.path.exists(target) and not os.path.isfile(target)):

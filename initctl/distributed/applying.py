@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from initctl.distributed.jobs import job_of
-from initctl.distributed.note import Note
 from initctl.distributed.ranks import ranks_text
 from initctl.errors import ConflictError, Problem, UsageError, shown
 from initctl.execution.drafting import drafted
@@ -19,11 +18,11 @@ from initctl.planning.plan import TORCH
 
 if TYPE_CHECKING:
     from initctl.distributed.job import Job
+    from initctl.distributed.note import Note
     from initctl.distributed.ranks import Ranks
     from initctl.events import Event
     from initctl.execution import Delivery
     from initctl.execution.execute import Written
-    from initctl.planning import Plan
 
 
 class _Intent(NamedTuple):
@@ -36,8 +35,9 @@ class _Intent(NamedTuple):
     note: Note
 
     @classmethod
-    def of(cls, job: Job, plan: Plan, note: Note) -> Self:
-        return cls(job.digest, tensors_digest(plan.checkpoint), str(plan.seed), os.path.basename(job.place.path), note)
+    def of(cls, job: Job, parts: int) -> Self:
+        plan, output = job.writer.plan, os.path.basename(job.place.path)
+        return cls(job.digest, tensors_digest(plan.checkpoint), str(plan.seed), output, job.own_note(parts))
 
     def difference(self, first: _Intent) -> str:
         """The first way in which it differs from that of the `first` rank. This explains those after it."""
@@ -71,7 +71,7 @@ def execute_together(
     with opened_writer(delivery, threads=threads, on_event=on_event) as writer:
         made = drafted(writer, delivery)
         job = made and job_of(writer, *made)
-        own = _Intent.of(job, delivery.plan, Note.of(delivery.plan, job.draft, ranks.count)) if job else None
+        own = _Intent.of(job, ranks.count) if job else None
         if problems := list(_differences(ranks.all_of(own))):
             raise ConflictError(*problems)
         if job is None:

@@ -136,7 +136,11 @@ class Job(ABC):
 
     def check_begun(self, noted: Note) -> None:
         """Raise `ConflictError` if the checkpoint changed after the first part `noted` it."""
-        self.check(Note.of(self.writer.plan, self.draft, noted.parts), noted)
+        self.check(self.own_note(noted.parts), noted)
+
+    def own_note(self, parts: int) -> Note:
+        """What this process would note if it wrote the first of `parts`."""
+        return Note.of(self.writer.plan, self.draft, parts)
 
     def all_receipts(self, parts: int) -> list[Receipt]:
         """The receipts of all parts, which cover every byte. Raises `ConflictError` if one is missing."""

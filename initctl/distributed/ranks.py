@@ -30,8 +30,6 @@ _MEETING = timedelta(minutes=10)
 """Ranks that start later than that do not meet."""
 _LATER = 2 * _MEETING
 """When torch gives up to meet: nobody waits for it any more."""
-_QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
-"""torch would report each attempt to meet, with the place in its code."""
 _PATIENCE = timedelta(seconds=10)
 """After that, a rank says that it waits for others to start."""
 _WORKING = timedelta(days=7)
@@ -138,8 +136,7 @@ def joined(launch: Launch, on_wait: Callable[[Problem], None]) -> Iterator[Ranks
 
     `on_wait` gets a warning if they do not meet soon.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch would report each attempt to meet
     import torch.distributed as dist
 
     place = f"{launch.address}:{launch.port}"

@@ -13,7 +13,6 @@ from initctl.checksums import Sums
 from initctl.commit.mounts import check_no_bucket
 from initctl.commit.shared_staging import SharedStaging
 from initctl.distributed.job import NOTE, Job
-from initctl.distributed.note import Note
 from initctl.distributed.receipt import Receipt, WrittenRange, name_of
 from initctl.distributed.split import Share, split
 from initctl.errors import shown
@@ -43,7 +42,7 @@ class StagedJob(Job):
 
     def write(self, number: int, parts: int) -> Receipt:
         self.notes.make()
-        own = Note.of(self.writer.plan, self.draft, parts)
+        own = self.own_note(parts)
         self.check(own, self.read(self.notes.leave_first(NOTE, own.packed())))
         with self.notes.used(NOTE) as check_same, self.notes.leaving(name_of(number, parts)):
             share = self.shares(parts)[number - 1]

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Self, cast
 from initctl.commit.undisturbed import delayed, undisturbed
 from initctl.coworkers import handed_out
 from initctl.distributed.job import NOTE, Job
-from initctl.distributed.note import Note
 from initctl.distributed.object_notes import ObjectNotes
 from initctl.distributed.receipt import Receipt, WrittenRange
 from initctl.distributed.split import Piece, Share, hand_out_checks
@@ -37,6 +36,7 @@ from initctl.stores.requests import side_by_side
 from initctl.stores.store import NO_UPLOAD, OTHER_PART
 
 if TYPE_CHECKING:
+    from initctl.distributed.note import Note
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
     from initctl.execution.writer import Writer
@@ -80,10 +80,10 @@ class UploadedJob(Job):
     def prepare(self, parts: int) -> None:
         self.settle()
         if self.noted() is None:
-            self._begun(Note.of(self.writer.plan, self.draft, parts))
+            self._begun(self.own_note(parts))
 
     def write(self, number: int, parts: int) -> Receipt:
-        own = Note.of(self.writer.plan, self.draft, parts)
+        own = self.own_note(parts)
         noted = self.noted() or self._begun(own)
         self.check(own, noted)
         share = self.shares(parts)[number - 1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from datetime import timedelta
 from threading import Thread
 from typing import Any, TypeVar
@@ -16,7 +17,8 @@ _left: list[Future[Any]] = []
 
 def waited(call: Callable[[], _Found]) -> _Found:
     """What `call` returns or raises. It runs in another thread, which is left to itself if a signal raises here."""
-    return _result(_started(call))
+    with _started(call) as found:
+        return found.result()
 
 
 def waited_until(
@@ -25,13 +27,12 @@ def waited_until(
     """The same; but raises `TimeoutError` if it takes longer than `limit`. `on_wait` is called once it takes longer
     than `patience`.
     """
-    found = _started(call)
-    if not _is_done(found, patience):
-        on_wait()
-    if not _is_done(found, limit - patience):
-        _left.append(found)
-        raise TimeoutError(f"{limit // timedelta(minutes=1)} minutes have passed")
-    return _result(found)
+    with _started(call) as found:
+        if not wait([found], patience.total_seconds()).done:
+            on_wait()
+        if not wait([found], (limit - patience).total_seconds()).done:
+            raise TimeoutError(f"{limit // timedelta(minutes=1)} minutes have passed")
+        return found.result()
 
 
 def is_one_left() -> bool:
@@ -39,10 +40,17 @@ def is_one_left() -> bool:
     return not all(found.done() for found in _left)
 
 
-def _started(call: Callable[[], _Found]) -> Future[_Found]:
+@contextmanager
+def _started(call: Callable[[], _Found]) -> Iterator[Future[_Found]]:
+    """What `call` will return, from a thread of its own. If the body raises before that, the thread is left."""
     found: Future[_Found] = Future()
     Thread(target=_run, args=(call, found), name="initctl_wait", daemon=True).start()
-    return found
+    try:
+        yield found
+    except BaseException:
+        if not found.done():
+            _left.append(found)
+        raise
 
 
 def _run(call: Callable[[], _Found], found: Future[_Found]) -> None:
@@ -50,20 +58,3 @@ def _run(call: Callable[[], _Found], found: Future[_Found]) -> None:
         found.set_result(call())
     except BaseException as error:  # noqa: BLE001 - raised where it is waited for
         found.set_exception(error)
-
-
-def _is_done(found: Future[_Found], limit: timedelta) -> bool:
-    try:
-        return bool(wait([found], limit.total_seconds()).done)
-    except BaseException:
-        _left.append(found)
-        raise
-
-
-def _result(found: Future[_Found]) -> _Found:
-    try:
-        return found.result()
-    except BaseException:
-        if not found.done():
-            _left.append(found)
-        raise

@@ -72,8 +72,8 @@ def _give_up(upload: Upload, _: object, error: BaseException | None, *__: object
             upload.abort()
     except InitctlError as left:
         if isinstance(error, InitctlError):
-            fault = f"an upload is left, which nobody sees, but which costs money: {left.problems[0].message}"
-            error.problems += (Problem("storage.upload", fault, "abort it, or let a rule of the bucket remove it"),)
+            fault = f"an unfinished upload stays in the bucket, and costs money: {left.problems[0].message}"
+            error.problems += (Problem("storage.upload", fault, "abort it, or let a lifecycle rule remove it"),)
 
 
 def _parcels(writer: Writer, groups: Sequence[Sequence[NewObject]]) -> Iterator[tuple[NewObject, Parcel]]:

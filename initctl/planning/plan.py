@@ -119,8 +119,8 @@ class Plan(Displayed):
         """Write the plan to the file `path`. `initctl.load_plan` loads it, for exactly this checkpoint.
 
         The file appears in one step. It replaces a plan or an empty file, and any other file only with `overwrite`.
-        Raises `ConflictError` if another file is there, `UsageError` if `path` is a file of the checkpoint or the plan
-        is for a model in memory, `StorageError`, and `UncertainError`.
+        Raises `ConflictError` if another file is there, `UsageError` if `path` is a URL or a file of the checkpoint, or
+        the plan is for a model in memory, `StorageError`, and `UncertainError`.
         """
         from initctl.commit.places import check_is_local, check_parent
         from initctl.commit.staging import write_file

@@ -45,7 +45,7 @@ FIELDS = "name,size,generation,timeCreated"
 """What `stored_of` takes."""
 CREDENTIALS = "the credentials that are configured"
 LOG_IN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
-_SERVER = "check the network, and STORAGE_EMULATOR_HOST if it is set"
+_EMULATOR = "check the network, and STORAGE_EMULATOR_HOST if it is set"
 _NETWORK = "check the network; STORAGE_EMULATOR_HOST names another server"
 
 
@@ -120,11 +120,11 @@ def refusing(url: str) -> Iterator[None]:
         fault = f"{shown(url)}: {CREDENTIALS} cannot be used"
         raise StorageError(Problem("store.credentials", fault, LOG_IN)) from None
     except JSONDecodeError:  # an OSError, too
-        raise refusals.odd_answer(url, _SERVER) from None
+        raise refusals.odd_answer(url, _EMULATOR) from None
     except (OSError, HTTPError, UnicodeError) as error:
         raise refusals.unreachable(url, error, _NETWORK) from None
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise refusals.odd_answer(url, _SERVER) from None
+        raise refusals.odd_answer(url, _EMULATOR) from None
     except Exception as error:  # noqa: BLE001 - whatever reads new credentials, for instance, when the old ones expire
         raise refusals.unreachable(url, error, _NETWORK) from None
 

@@ -49,7 +49,7 @@ class Api:
 @contextmanager
 def configuring(url: str) -> Iterator[None]:
     """Turn whatever the body raises, which makes a client, into errors of this package."""
-    with refusals.configuring(url, "what is configured for AWS", _CONFIGURED):
+    with refusals.configuring(url, "the configuration of AWS", _CONFIGURED):
         try:
             yield
         except ProfileNotFound:
@@ -58,8 +58,9 @@ def configuring(url: str) -> Iterator[None]:
         except PartialCredentialsError:
             raise refusals.without_credentials(url, _HINT) from None
         except GetPassWarning:
-            fault = f"{shown(url)}: the credentials that are configured need a code of MFA, and there is no terminal"
-            raise StorageError(Problem("store.credentials", fault, "set AWS_SESSION_TOKEN and its keys")) from None
+            fault = f"{shown(url)}: AWS asks for an MFA code, and there is no terminal to type it in"
+            hint = "log in first, and set AWS_SESSION_TOKEN with its two keys"
+            raise StorageError(Problem("store.credentials", fault, hint)) from None
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def refusing(url: str, gone: InitctlError | None = None) -> Iterator[None]:
         raise refusals.without_credentials(url, _HINT) from None
     except ParamValidationError:
         hint = "write s3://BUCKET/KEY; name an access point by its alias"
-        raise UsageError(Problem("usage.url", f"{shown(url)}: S3 allows no such name", hint)) from None
+        raise UsageError(Problem("usage.url", f"{shown(url)}: is not a name that S3 allows", hint)) from None
     except LookupError:
         raise refusals.odd_answer(url, "check AWS_ENDPOINT_URL") from None
     except Exception as error:  # noqa: BLE001 - whatever reads new credentials, for instance, when the old ones expire

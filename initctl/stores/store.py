@@ -135,8 +135,8 @@ class Change(Protocol):
         """Send what is large. Nothing is visible. Raises `StorageError`."""
 
     def commit(self) -> None:
-        """Make the change visible. Raises `StorageError` if it was not made, `ConflictError` if
-        another one was made before, and `UncertainError` if the store says neither.
+        """Make the change visible. Raises `StorageError` if it was not made, `ConflictError` if another one was made
+        before, and `UncertainError` if the store says neither.
         """
 
 

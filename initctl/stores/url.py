@@ -68,7 +68,7 @@ class Url(NamedTuple):
             raise UsageError(Problem("usage.url", fault, f"write {scheme}://{form.written}"))
         key = rest[found.end() :].removeprefix("/").removesuffix("/")
         if found[0] in _ODD or (key and _ODD.intersection(key.split("/"))):
-            fault = f"{shown(text)}: contains . or .. or nothing between two slashes"
+            fault = f"{shown(text)}: has an empty name, . or .. in its path"
             raise UsageError(Problem("usage.url", fault, f"write {scheme}://{form.written}"))
         return cls(scheme, found[0], key)
 

@@ -87,7 +87,7 @@ def test_a_file_of_aws_that_cannot_be_used_is_named(content, aws):
     aws(FILES[content])
     problem = refused(S3)
     assert problem.code == "store.credentials"
-    assert problem.message.startswith("s3://bucket: what is configured for AWS cannot be used: ")
+    assert problem.message.startswith("s3://bucket: the configuration of AWS cannot be used: ")
     assert "~/.aws" in problem.hint
 
 
@@ -106,12 +106,12 @@ def test_without_a_terminal_no_code_of_mfa_is_asked_for(aws):
     command = [sys.executable, "-m", "initctl", "inspect", S3]
     ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True)
     assert ran.returncode == 5
-    assert ran.stderr.startswith("initctl: error: s3://bucket: the credentials that are configured need a code of MFA")
+    assert ran.stderr.startswith("initctl: error: s3://bucket: AWS asks for an MFA code")
 
 
 def test_a_name_that_s3_never_has_is_not_a_fault_of_the_network(aws):
     aws("aws_access_key_id = canary\naws_secret_access_key = canary")
-    with pytest.raises(UsageError, match=r"^s3://arn:.*: S3 allows no such name; .*alias"):
+    with pytest.raises(UsageError, match=r"^s3://arn:.*: is not a name that S3 allows; .*alias"):
         initctl.inspect("s3://arn:aws:s3:us-east-1:123456789012:accesspoint/canary/net.safetensors")
 
 

@@ -166,7 +166,7 @@ def test_a_signal_while_the_first_part_takes_its_notes_leaves_notes_and_uploads_
 def test_an_upload_that_cannot_be_given_up_is_named(tmp_path, server, bucket):
     server.faults.append(Fault(lambda method, _: method in ("PART", "ABORT"), 403, "Denied", 99))
     with pytest.raises(
-        StorageError, match=r"access is denied.*\n.*upload is left, which nobody sees.*s3://bucket/new\."
+        StorageError, match=r"access is denied.*\n.*unfinished upload stays in the bucket.*s3://bucket/new\."
     ):
         initctl.apply(one_file(tmp_path), f"{URL}/new.safetensors", rules=RULES)
     assert bucket.uploads
