@@ -92,7 +92,7 @@ def applied(delivery: Delivery, written: Written, warnings: tuple[Problem, ...] 
         written.path,
         written.files,
         title,
-        warnings,
+        (*warnings, *written.warnings),
         written.engines,
         tuple(delivery.dropped),
         replaced=written.replaced,

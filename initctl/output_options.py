@@ -10,6 +10,7 @@ from initctl.applied import Applied, applied
 from initctl.distributed.applying import execute_together
 from initctl.errors import Problem, UsageError, shown
 from initctl.execution import Delivery, FormatChoice, check_resizable, decide_format, decide_stale, execute
+from initctl.execution.stale_files import KEEP_STALE
 
 if TYPE_CHECKING:
     from initctl.distributed.ranks import Ranks
@@ -23,15 +24,15 @@ class OutputOptions:
     """The arguments of `initctl.apply` about its output: `path` or `in_place`, and their options."""
 
     path: str | None
-    in_place: bool | Literal["patch"]
+    in_place: bool | Literal["patch", "resume"]
     overwrite: bool | None
     max_shard_size: str | None
     stale: str | None
 
     def __post_init__(self) -> None:
         """Raises `UsageError` if they contradict each other."""
-        if self.in_place not in (False, True, "patch"):
-            fault = f"in_place: {shown(self.in_place)} is not True, False or 'patch'"
+        if self.in_place not in (False, True, "patch", "resume"):
+            fault = f"in_place: {shown(self.in_place)} is not True, False, 'patch' or 'resume'"
             raise UsageError(Problem("output.patch", fault))
         if bool(self.in_place) == (self.path is not None):
             raise UsageError(
@@ -51,14 +52,18 @@ class OutputOptions:
             fault = "--max-shard-size has no effect with --in-place, which keeps the shards"
             raise UsageError(Problem("output.shard_size", fault, "use -o"))
 
+    @property
+    def is_patch(self) -> bool:
+        """Whether bytes of the checkpoint are overwritten."""
+        return self.in_place in ("patch", "resume")
+
     def format_of(self, checkpoint: Checkpoint, *, is_reset: bool) -> FormatChoice:
         """The format that `checkpoint` is converted to, if any.
 
         Raises `UsageError` if initctl cannot write it, or if `is_reset` and a conversion would leave out the optimizer.
         """
         found = decide_format(self.path, checkpoint, self.max_shard_size)
-        is_patch = self.in_place == "patch"
-        check_resizable(checkpoint, self.path, found.conversion, patch=is_patch, is_reset=is_reset)
+        check_resizable(checkpoint, self.path, found.conversion, patch=self.is_patch, is_reset=is_reset)
         if found.conversion and is_reset:
             fault = "--reset-optimizer cannot be used in a conversion, which writes only the weights"
             hint = "reset it first and convert the result; or leave the flag out and train with a new optimizer"
@@ -86,9 +91,9 @@ class OutputOptions:
 
     def delivery(self, plan: Plan, choice: FormatChoice) -> Delivery:
         """How the result of `plan` is delivered, in the format of `choice`. Its plan warns of what is left out."""
-        is_patch = self.in_place == "patch"
+        stale = KEEP_STALE if self.in_place == "resume" else self.stale
         decision = decide_stale(
-            plan.checkpoint, self.path, conversion=choice.conversion, patch=is_patch, stale=self.stale
+            plan.checkpoint, self.path, conversion=choice.conversion, patch=self.is_patch, stale=stale
         )
         made = replace(plan, warnings=decision.replacing(plan.warnings))
-        return Delivery(made, self.path, choice.conversion, self.overwrite, decision.dropped, is_patch)
+        return Delivery(made, self.path, choice.conversion, self.overwrite, decision.dropped, self.is_patch)

@@ -144,12 +144,13 @@ class Request(NamedTuple):
             fault = "--base-config has no effect: no rule uses a value base.KEY of it"
             raise UsageError(Problem("usage.base_config", fault, "use one in a rule, or leave --base-config out"))
 
-    def read(self, path: Path) -> Checkpoint:
+    def read(self, path: Path, *, unfinished: bool = False) -> Checkpoint:
         """The checkpoint at `path`, with this root and component, and with the new sizes.
 
-        Raises `InputError` and `UsageError`, and `FitError` if the sizes do not fit.
+        Raises as `read_checkpoint` does, and `FitError` if the sizes do not fit.
         """
-        return with_sizes(read_checkpoint(path, root=self.root, component=self.component), self.reshaping)
+        found = read_checkpoint(path, root=self.root, component=self.component, unfinished=unfinished)
+        return with_sizes(found, self.reshaping)
 
     def plan(self, checkpoint: Checkpoint) -> Plan:
         """The plan for `checkpoint`, whose `config.json` is read only if it may be needed.

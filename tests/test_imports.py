@@ -42,7 +42,7 @@ LAYERS = (
     {"layout", "workers"},
     {"tensors"},
     {"argument_types", "display", "schemas", "topics"},
-    {"dtypes", "coworkers", "threads", "events", "suggestions", "entry_points", "grouping"},
+    {"dtypes", "coworkers", "threads", "events", "suggestions", "entry_points", "grouping", "locks", "traces"},
     {"integers"},
     {"errors"},
     {"excerpt"},

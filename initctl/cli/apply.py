@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 import initctl
+from initctl.api.planning import loaded_plan
 from initctl.cli import panels, streams
 from initctl.cli.options import (
     CHECKPOINT,
@@ -69,6 +70,9 @@ class WriteOptions:
         panel=panels.OUTPUT,
         text="With --in-place: overwrite only the bytes that rules fill. This is fast, but not one step.",
     )
+    resume: bool = flag(
+        "--resume", panel=panels.OUTPUT, text="Complete an interrupted --patch, by the rules and the seed that it had."
+    )
     max_shard_size: str | None = SHARD_SIZE
     stale: str | None = typer.Option(
         None,
@@ -83,6 +87,18 @@ class WriteOptions:
         if self.patch and not self.in_place:
             fault = "--patch needs --in-place, because it overwrites the checkpoint itself"
             raise UsageError(Problem("output.patch", fault, "add --in-place"))
+
+    @property
+    def how_in_place(self) -> bool | Literal["patch", "resume"]:
+        """The argument `in_place` of `initctl.apply`."""
+        return "resume" if self.resume else "patch" if self.patch else self.in_place
+
+    def check_resume(self, others: Mapping[str, object]) -> None:
+        """Raise `UsageError` if an option is given together with --resume; `others` are those of other groups."""
+        own = {"-o": self.output, "--in-place": self.in_place, "--stale": self.stale}
+        if self.resume and (given := next((name for name, value in {**own, **others}.items() if value), None)):
+            fault = f"--resume only completes a patch, as it was begun; {given} has no effect"
+            raise UsageError(Problem("output.patch", fault, f"leave out {given}"))
 
 
 @grouped
@@ -115,6 +131,7 @@ def apply(
     check_apart(write.output, html, report)
     if streams.is_silent:
         report = html = None
+    write.check_resume({"--plan": plan, "--part": step.given, "--diff": diff, "--report": report, "--html": html})
     reports = {"--diff": diff and not streams.is_silent, "--report": report, "--html": html}
     how: dict[str, Any] = {
         "overwrite": replacing.overwrite,
@@ -122,7 +139,7 @@ def apply(
         "stale": write.stale,
     }
     started = time.monotonic()
-    source = checkpoint if plan is None else initctl.load_plan(plan, checkpoint)
+    source = checkpoint if plan is None else loaded_plan(plan, checkpoint, unfinished=write.patch)
     parts: Parts | None = None
     if step.given:
         step.check(write.output, {"--in-place": write.in_place, **({} if step.commit else reports)})
@@ -140,7 +157,7 @@ def apply(
             applied = initctl.apply(
                 source,
                 write.output,
-                in_place="patch" if write.patch else write.in_place,
+                in_place=write.how_in_place,
                 threads=out.threads,
                 on_event=on_event,
                 **how,

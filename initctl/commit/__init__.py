@@ -5,12 +5,15 @@ replacing.py      the one step in which they take their place
 staging.py        a file or a directory that is removed unless it takes its place
 shared_staging.py a file or a directory that several processes write
 patching.py       an existing file, overwritten in place
+effects.py        every call that changes files
+attributes.py     permissions, and what a new file keeps of the one that it replaces
+leftovers.py      what a process that was killed left behind
 reserving.py      disk space: blocks shared with the source, or reserved
 copying.py        bytes from file to file, copied by the kernel if possible
 places.py         where output can go
 mounts.py         buckets that are mounted as file systems
-exchange.py       two paths swapped in one step
 nameless.py       files without a name, which are uploaded in parts
+claims.py         what no other process may change meanwhile
 undisturbed.py    steps that a signal must not interrupt
 tree.py           everything below a directory
 failure.py        errors of the operating system as errors of this package

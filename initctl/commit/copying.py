@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from initctl.commit import effects
 from initctl.errors import ConflictError, Problem, StorageError
 from initctl.stores.descriptors import Fetched
 
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SYNC_FILE_RANGE_WRITE = 2
-"""A flag of Linux's sync_file_range."""
 _READ_AT_ONCE = 1 << 20
 """Bytes that are copied through memory at a time if the kernel cannot copy."""
 _FETCHED_AT_ONCE = 16 << 20
@@ -64,7 +61,7 @@ def write_all(destination: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of `data` at `offset`, in several calls if the system accepts only a part at a time."""
     rest = memoryview(data).cast("B")
     while rest:
-        written = os.pwrite(destination, rest, offset)
+        written = effects.write(destination, rest, offset)
         rest = rest[written:]
         offset += written
 
@@ -75,25 +72,14 @@ def write_over_zeros(destination: int, data: NDArray[np.uint8], offset: int) -> 
         write_all(destination, data.data, offset)
 
 
-def start_writeback(descriptor: int, start: int, stop: int) -> None:
-    """Ask the system to start writing the bytes from `start` to `stop` to the disk, while others are computed.
-
-    This is only a hint, and does nothing if the system has no such call. The later `fsync` reports any error.
-    """
-    if function := _sync_file_range():
-        function(descriptor, start, stop - start, _SYNC_FILE_RANGE_WRITE)
-
-
 def _copy_in_kernel(source: int, destination: int, start: int, stop: int, offset: int) -> int:
     """How far the kernel copied: to `stop`, unless it cannot copy between these files, or something failed.
 
     The kernel does not say whether reading or writing failed. Copying the rest through memory does, if it fails again.
     """
-    if not hasattr(os, "copy_file_range"):
-        return start
     while start < stop:
         try:
-            copied = os.copy_file_range(source, destination, stop - start, start, offset)
+            copied = effects.copy(source, destination, stop - start, start, offset)
         except OSError:
             break
         if copied == 0:
@@ -101,12 +87,3 @@ def _copy_in_kernel(source: int, destination: int, start: int, stop: int, offset
         start += copied
         offset += copied
     return start
-
-
-@cache
-def _sync_file_range() -> Any:  # noqa: ANN401 - a foreign function
-    libc: Any = ctypes.CDLL(None)
-    function = getattr(libc, "sync_file_range", None)
-    if function:
-        function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-    return function

@@ -33,7 +33,7 @@ class NamelessFile(NewFile):
             self.descriptor = os.memfd_create("initctl", os.MFD_CLOEXEC) if self._in_memory else _on_disk()
         return self
 
-    def sync(self, mode: int) -> None:
+    def sync(self, mode: int, *, like: str | None = None) -> None:
         """There is nothing to flush."""
 
     def stream(self, window: ByteRange) -> Window:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Self
 
+from initctl.commit import effects
+from initctl.commit.attributes import give_attributes, give_permissions
 from initctl.commit.failure import storage_errors
 from initctl.commit.tree import tree
+from initctl.traces import is_trace
 
-_NEW_FILE = 0o666
-_OWN = stat.S_IRUSR | stat.S_IWUSR
+_OWN = 0o600
 """The permissions of a new file until it is synced."""
-_COPIED = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
-"""The permission bits that are copied from the source."""
 
 
 class NewFile:
@@ -29,20 +28,24 @@ class NewFile:
         self.target = target
         self.descriptor = -1
         self.is_shared = is_shared
-        self._creates = os.O_CREAT if is_shared else os.O_CREAT | os.O_EXCL
+        self._is_new = True
+        self.lost: list[str] = []
+        """What `sync` could not keep of another file, in words."""
 
     def __enter__(self) -> Self:
-        flags = os.O_RDWR | self._creates
         with storage_errors(self.target):
             try:
-                self.descriptor = os.open(self.path, flags, _OWN)
+                self._open(is_new=self._is_new and not self.is_shared)
             except PermissionError:
                 if not self.is_shared:
                     raise
-                os.chmod(self.path, _OWN)  # a commit that was killed had given it its permissions
-                self.descriptor = os.open(self.path, flags)
-        self._creates = 0
+                effects.change_mode(self.path, _OWN)  # a commit that was killed had given it its permissions
+                self._open(is_new=False)
         return self
+
+    def _open(self, *, is_new: bool) -> None:
+        self.descriptor = effects.create(self.path, mode=_OWN, may_exist=not is_new)
+        self._is_new = False
 
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # a file that is kept was closed by `sync`, which reports errors
@@ -54,17 +57,22 @@ class NewFile:
         with nullcontext() if self.descriptor >= 0 else self:
             yield self.descriptor
 
-    def sync(self, mode: int) -> None:
-        """Flush the content to the disk, with the permissions `mode`."""
+    def sync(self, mode: int, *, like: str | None = None) -> None:
+        """Flush the content to the disk, with the permissions `mode`. If `like` is given, the file also gets the owner
+        and the attributes of that file.
+        """
         with storage_errors(self.target):
-            _give_permissions(self.path, mode)
-            os.fsync(self.descriptor)
+            if like is None:
+                give_permissions(self.path, mode)
+            else:
+                self.lost = give_attributes(self.path, mode, like)
+            effects.flush(self.descriptor)
             self._close()
 
     def _close(self) -> None:
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
-            os.close(descriptor)
+            effects.close(descriptor)
 
 
 class NewDirectory:
@@ -79,7 +87,7 @@ class NewDirectory:
         """The new file `name`, a path relative to the directory."""
         path, target = (os.path.join(folder, name) for folder in (self.path, self.target))
         with storage_errors(target):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            _make_directories(os.path.dirname(path))
         return NewFile(path, target, is_shared=self._is_shared)
 
     def keep_only(self, names: Container[str]) -> None:
@@ -89,53 +97,57 @@ class NewDirectory:
                 for file in files:
                     path = os.path.join(parent, file)
                     if os.path.relpath(path, self.path) not in names:
-                        os.unlink(path)
+                        effects.unlink(path)
 
     def link_rest(self, source: str, *, without: Container[str] = ()) -> None:
         """Hard-link every file of the directory `source` into this one, unless a file of its name is here.
 
-        Files in `without` are not linked. Their names are relative to `source`.
+        Files in `without` are not linked. Their names are relative to `source`. Nor are files that initctl itself had
+        left there.
         """
         with storage_errors(self.target):
             for parent, names in tree(source):
                 below = os.path.relpath(parent, source)
-                os.makedirs(os.path.join(self.path, below), exist_ok=True)
+                if any(map(is_trace, below.split(os.sep))):
+                    continue
+                _make_directories(os.path.join(self.path, below))
                 for name in names:
                     relative = os.path.normpath(os.path.join(below, name))
                     here = os.path.join(self.path, relative)
-                    if relative not in without and not os.path.lexists(here):
-                        os.link(os.path.join(parent, name), here, follow_symlinks=False)
+                    if relative not in without and not is_trace(name) and not os.path.lexists(here):
+                        effects.link(os.path.join(parent, name), here)
 
-    def sync(self, mode: int, *, like: str) -> None:
-        """Flush all names to the disk, with the permissions `mode`. Subdirectories get those they have in `like`."""
+    def sync(self, mode: int, *, like: str, is_same: bool = False) -> list[str]:
+        """Flush all names to the disk, with the permissions `mode`. Subdirectories get those they have in `like`.
+
+        If this directory `is_same`, it takes the place of `like`: all directories get the owners and the attributes
+        that they have there too. Returns what could not be kept.
+        """
+        lost: list[str] = []
         with storage_errors(self.target):
             for directory, _ in tree(self.path):
-                below = os.path.relpath(directory, self.path)
-                _give_permissions(directory, os.stat(os.path.join(like, below)).st_mode)
+                other = os.path.normpath(os.path.join(like, os.path.relpath(directory, self.path)))
+                own = mode if directory == self.path else os.stat(other).st_mode
+                if is_same:
+                    lost += give_attributes(directory, own, other)
+                else:
+                    give_permissions(directory, own)
                 sync_directory(directory)
-            _give_permissions(self.path, mode)
+        return lost
 
 
-def new_file_mode() -> int:
-    """The permissions that a new file gets: all but those that the process's umask takes away."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return _NEW_FILE & ~mask
-
-
-def _give_permissions(path: str, mode: int) -> None:
-    """Give `path` the read, write and execute permissions of `mode`, and nothing else.
-
-    Set-user-ID, set-group-ID and sticky bits are never copied: the result belongs to the user who runs initctl, and
-    somebody else's set-user-ID program would run with that user's rights. All permissions of results are set here.
-    """
-    os.chmod(path, mode & _COPIED)
+def _make_directories(path: str) -> None:
+    """Make the directory `path`, and those above it, unless they are there."""
+    if not os.path.isdir(path):
+        _make_directories(os.path.dirname(path))
+        with suppress(FileExistsError):  # another process was first
+            effects.make_directory(path)
 
 
 def sync_directory(path: str) -> None:
     """Flush the names in the directory `path` to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        effects.flush(descriptor)
     finally:
         os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Self
 
+from initctl.commit import effects
 from initctl.commit.failure import storage_errors
 from initctl.errors import ConflictError, Problem, shown
 
@@ -27,7 +28,7 @@ class PatchedFile:
     def sync(self) -> None:
         """Flush what was overwritten to the disk. Raises `ConflictError` if `path` is another file by now."""
         with storage_errors(self.path):
-            os.fsync(self.descriptor)
+            effects.flush(self.descriptor)
             if not os.path.samestat(os.stat(self.path), os.fstat(self.descriptor)):
                 message = f"{shown(self.path)}: was replaced by another file during the patch"
                 raise ConflictError(Problem("patch.replaced", message))

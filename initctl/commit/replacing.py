@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from tempfile import TemporaryDirectory
 
-from initctl.commit.exchange import exchange
+from initctl.commit import effects
 from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import sync_directory
 from initctl.commit.undisturbed import undisturbed
@@ -16,6 +17,8 @@ from initctl.errors import ConflictError, Problem, StorageError, UncertainError,
 
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 """Error codes of renaming a directory to the name of a file, or of a directory that is not empty."""
+_UNABLE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
+"""Error codes of a system or a file system without such a call."""
 
 
 def replace_file(
@@ -23,14 +26,14 @@ def replace_file(
 ) -> None:
     """Let the file at `path` become `target`, or replace it, and call `on_commit` before anything else can happen.
 
-    With `no_clobber`, raises `ConflictError` if the target exists; then `path` stays, as another name of the file.
+    With `no_clobber`, raises `ConflictError` if the target exists.
     """
     with undisturbed():
         with storage_errors(target):
             if no_clobber:
-                _link_as(path, target)
+                _rename_new(path, target)
             else:
-                os.replace(path, target)
+                effects.rename(path, target)
         _committed(target, on_commit)
 
 
@@ -83,7 +86,7 @@ def _exchanged(path: str, target: str) -> bool:
 
 def _exchange(path: str, other: str, target: str) -> None:
     try:
-        exchange(path, other)
+        effects.exchange(path, other)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -96,7 +99,7 @@ def _exchange(path: str, other: str, target: str) -> None:
 def _renamed_to(path: str, target: str) -> bool:
     """Rename the directory `path` to `target` in one step. False if a file or a non-empty directory is there."""
     try:
-        os.rename(path, target)
+        effects.rename(path, target)
     except OSError as error:
         if error.errno in _TAKEN:
             return False
@@ -104,12 +107,26 @@ def _renamed_to(path: str, target: str) -> bool:
     return True
 
 
-def _link_as(path: str, target: str) -> None:
-    """Give the file `path` the name `target` in one step, unless that name is taken."""
+def _rename_new(path: str, target: str) -> None:
+    """Move the file `path` to `target` in one step, unless something is there."""
     try:
-        os.link(path, target)
+        effects.rename_new(path, target)
     except FileExistsError:
         raise _taken(target) from None
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
+        _link_as(path, target)
+
+
+def _link_as(path: str, target: str) -> None:
+    """The same for a file system that cannot rename so: the file has both names for a moment."""
+    try:
+        effects.link(path, target)
+    except FileExistsError:
+        raise _taken(target) from None
+    with suppress(OSError):  # whoever staged it notices that it is still there
+        effects.unlink(path)
 
 
 def _committed(target: str, on_commit: Callable[[], None]) -> None:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import fcntl
 import os
-import struct
 from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import Any
 
+from initctl.commit import effects
 from initctl.errors import Problem, StorageError, shown
 from initctl.layout.ranges import ByteRange, total
 
-_FICLONERANGE = 0x4020940D
-"""Linux's ioctl that makes two files share blocks. It takes the source, its offset, the length, and the destination's
-offset.
-"""
-_UNSHARE_RANGE = 0x40
-"""The mode of fallocate that gives a file its own copy of shared blocks."""
 _SHARED_FROM = 1 << 20
 """Ranges of fewer bytes are not shared: it is not worth a system call."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -51,7 +41,7 @@ def set_size(descriptor: int, size: int, path: str) -> None:
     Raises a `StorageError` that names `path` if no file can be so large.
     """
     try:
-        os.ftruncate(descriptor, size)
+        effects.set_size(descriptor, size)
     except OSError as error:
         if error.errno in _FULL:
             raise _full(size, None, path, error.errno) from error
@@ -74,19 +64,20 @@ def reserve(descriptor: int, ranges: Sequence[ByteRange], path: str, *, unshare:
 
     Raises a `StorageError` that names `path` if there is not enough space.
     """
-    if not (function := _fallocate()):
-        return
     free = _free(descriptor)
-    mode = _UNSHARE_RANGE if unshare else 0
     for start, stop in ranges:
-        while function(descriptor, mode, start, stop - start):
-            code = ctypes.get_errno()
-            if code in _FULL:
-                raise _full(total(ranges), free, path, code)
-            if code == errno.EOPNOTSUPP and mode:
-                mode = 0
-            elif code != errno.EINTR:  # the file system cannot reserve: a write reports a full disk
-                return
+        while True:
+            try:
+                effects.allocate(descriptor, start, stop - start, unshare=unshare)
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise _full(total(ranges), free, path, error.errno) from error
+                if error.errno == errno.EOPNOTSUPP and unshare:
+                    unshare = False
+                elif error.errno != errno.EINTR:  # the file system cannot reserve: a write reports a full disk
+                    return
+            else:
+                break
 
 
 def held(descriptor: int) -> int:
@@ -114,16 +105,7 @@ def _full(needed: int, free: int | None, path: str, code: int) -> StorageError:
 
 def _cloned(source: int, destination: int, start: int, stop: int) -> bool:
     try:
-        fcntl.ioctl(destination, _FICLONERANGE, struct.pack("qQQQ", source, start, stop - start, start))
+        effects.share(source, destination, start, stop)
     except OSError:
         return False
     return True
-
-
-@cache
-def _fallocate() -> Any:  # noqa: ANN401 - a foreign function
-    libc: Any = ctypes.CDLL(None, use_errno=True)
-    function = getattr(libc, "fallocate", None)
-    if function:
-        function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    return function

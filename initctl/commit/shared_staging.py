@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from initctl.commit import effects
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
+from initctl.commit.leftovers import discard
 from initctl.commit.new_files import NewDirectory, NewFile, sync_directory
-from initctl.commit.staging import StagedFile, remove_directory, write_file
+from initctl.commit.staging import StagedFile, write_file
 from initctl.commit.tree import tree
 from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, UncertainError, shown
+from initctl.traces import are_parts
 
 _COMMITTING = "committing"
-_PARTS = re.compile(r"\.initctl-\w+\.parts")
 
 
 class SharedStaging:
@@ -40,7 +41,7 @@ class SharedStaging:
     def others(self) -> list[str]:
         """Other directories of this kind beside the target: of other results, or of this one by another name."""
         parent, own = os.path.split(self.path)
-        found = (name for name in os.listdir(parent) if _PARTS.fullmatch(name) and name != own)
+        found = (name for name in os.listdir(parent) if are_parts(name) and name.endswith(".parts") and name != own)
         return sorted(os.path.join(parent, name) for name in found)
 
     @property
@@ -57,7 +58,7 @@ class SharedStaging:
         """Make the directory, unless it exists."""
         with storage_errors(self.target):
             with suppress(FileExistsError):
-                os.mkdir(self.path, 0o700)
+                effects.make_directory(self.path, 0o700)
             sync_directory(os.path.dirname(self.path))
 
     def file(self, name: str | None) -> NewFile:
@@ -157,8 +158,8 @@ class SharedStaging:
             self.leave(_COMMITTING, str(_inode(self._result)).encode())
             if not os.path.isdir(self._result):
                 return self._result
-            _clear(self._outgoing)
-            os.rename(self._result, self._outgoing)
+            discard(self._outgoing)
+            effects.rename(self._result, self._outgoing)
             return self._outgoing
 
     @property
@@ -189,10 +190,10 @@ class SharedStaging:
         Raises `UncertainError` if something cannot be removed.
         """
         with undisturbed():
-            _clear(self._outgoing)
+            discard(self._outgoing)
             self.sweep()
             with storage_errors(self.target):
-                os.rename(self.path, self._gone)
+                effects.rename(self.path, self._gone)
             self.sweep()
         if left := [path for path in (self._gone, self._outgoing) if os.path.lexists(path)]:
             message = f"{shown(self.target)}: is in place, but {shown(left[0])} could not be removed"
@@ -200,7 +201,7 @@ class SharedStaging:
 
     def sweep(self) -> None:
         """Remove what `remove` left if its process was killed."""
-        _clear(self._gone)
+        discard(self._gone)
 
     def _noted(self) -> int | None:
         """The inode that a commit has noted."""
@@ -221,11 +222,3 @@ def _inode(path: str) -> int | None:
         return os.lstat(path).st_ino
     except FileNotFoundError:
         return None
-
-
-def _clear(path: str) -> None:
-    """Remove a file or a directory as far as possible."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        remove_directory(path)
-    with suppress(OSError):
-        os.unlink(path)

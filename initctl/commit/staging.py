@@ -9,77 +9,140 @@ Both are used in the same way:
         staged.commit()          # visible and complete
 
 Leaving without a commit removes what was staged. The staged file is beside the target, so that the last step is a
-rename within one directory.
+rename within one directory. It is locked, so that another process knows that it is not left over.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Self
+from typing import NoReturn, Self
 
+from initctl.commit import effects
+from initctl.commit.attributes import new_file_mode
+from initctl.commit.claims import beside
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
-from initctl.commit.new_files import NewDirectory, NewFile, new_file_mode
+from initctl.commit.leftovers import discard, is_there
+from initctl.commit.new_files import NewDirectory, NewFile
 from initctl.commit.replacing import replace_directory, replace_file
-from initctl.commit.tree import tree
 from initctl.commit.undisturbed import undisturbed
-from initctl.errors import Problem, UncertainError, shown
+from initctl.errors import InitctlError, Problem, StorageError, UncertainError, shown
+from initctl.locks import Busy, lock
+from initctl.traces import staged_path
 
-if TYPE_CHECKING:
-    from types import TracebackType
 
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+class _Stage:
+    """The place `path` beside `target`, locked, at which something is staged."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.path = staged_path(target)
+        self.is_committed = False
+        self._lock: int | None = None
+
+    def create(self, create: Callable[[], None]) -> None:
+        """Let `create` make something at `path`, and lock it. If `reclaim` of another process found it before it was
+        locked, begin again at another path.
+        """
+        while True:
+            create()
+            with suppress(Busy):
+                self._lock = lock(self.path)
+                if self._lock is not None or is_there(self.path):
+                    return
+            discard(self.path)
+            self.path = staged_path(self.target)
+
+    def leave(self, error: object) -> None:
+        """Remove what is at `path`, maybe because of an `error`. Raises one that names it if it cannot be removed."""
+        with undisturbed():
+            discard(self.path)
+            self._release()
+        if is_there(self.path) and (error is None or isinstance(error, InitctlError)):
+            self._refuse(error)
+
+    def committed(self) -> None:
+        """What was staged is in place."""
+        self.is_committed = True
+        self._release()
+
+    def _release(self) -> None:
+        held, self._lock = self._lock, None
+        if held is not None:
+            with suppress(OSError):
+                os.close(held)
+
+    def _refuse(self, error: InitctlError | None) -> NoReturn:
+        fault = f"{shown(self.path)} could not be removed"
+        message = f"{shown(self.target)}: is in place, but {fault}" if self.is_committed else fault
+        leftover = Problem("storage.leftover", message, "remove it")
+        if error:
+            raise type(error)(*error.problems, leftover) from error
+        raise (UncertainError if self.is_committed else StorageError)(leftover)
 
 
 class StagedFile(NewFile):
     """A new file that replaces `target`."""
 
     def __init__(self, target: str) -> None:
-        super().__init__(staged_path(target), target)
+        self._stage = _Stage(target)
+        super().__init__(self._stage.path, target)
 
     def __enter__(self) -> Self:
         with _removed_on_a_signal(self):
-            return super().__enter__()
+            self._stage.create(self._create)
+        return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
         super().__exit__()
-        with suppress(OSError):  # after a commit there is nothing to remove
-            os.unlink(self.path)
+        self._stage.leave(raised[1])
 
     def commit(self, *, no_clobber: bool = False, on_commit: Callable[[], None] = lambda: None) -> None:
         """Replace the target, as `replace_file` does."""
-        replace_file(self.path, self.target, no_clobber=no_clobber, on_commit=on_commit)
+
+        def committed() -> None:
+            self._stage.committed()
+            on_commit()
+
+        replace_file(self.path, self.target, no_clobber=no_clobber, on_commit=committed)
+
+    def _create(self) -> None:
+        self.path = self._stage.path
+        with storage_errors(self.target):
+            self._open(is_new=True)
 
 
 class StagedDirectory(NewDirectory):
     """A new directory that becomes `target`, or replaces it."""
 
     def __init__(self, target: str) -> None:
-        super().__init__(staged_path(target), target)
+        self._stage = _Stage(target)
+        super().__init__(self._stage.path, target)
 
     def __enter__(self) -> Self:
         with _removed_on_a_signal(self), storage_errors(self.target):
-            os.mkdir(self.path, 0o700)
+            self._stage.create(self._create)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        with undisturbed():
-            remove_directory(self.path)
-        if error is None and os.path.lexists(self.path):
-            message = f"{shown(self.target)}: is in place, but {shown(self.path)} could not be removed"
-            raise UncertainError(Problem("storage.leftover", message, "remove it"))
+    def __exit__(self, *raised: object) -> None:
+        self._stage.leave(raised[1])
 
     def commit(
         self, *, check_before_replacing: Callable[[], None] | None = None, on_commit: Callable[[], None] = lambda: None
     ) -> None:
         """Become the target, or replace it, as `replace_directory` does. The old directory is removed at the end."""
-        replace_directory(self.path, self.target, check_before_replacing=check_before_replacing, on_commit=on_commit)
+
+        def committed() -> None:
+            self._stage.committed()
+            on_commit()
+
+        replace_directory(self.path, self.target, check_before_replacing=check_before_replacing, on_commit=committed)
+
+    def _create(self) -> None:
+        self.path = self._stage.path
+        effects.make_directory(self.path, 0o700)
 
 
 @contextmanager
@@ -101,7 +164,7 @@ def write_file(path: str, parts: Iterable[bytes]) -> None:
     target = os.path.realpath(path)
     with storage_errors(path):
         mode = os.stat(target).st_mode if os.path.exists(target) else new_file_mode()
-    with StagedFile(target) as staged:
+    with beside(target), StagedFile(target) as staged:
         offset = 0
         for part in parts:
             with storage_errors(path):
@@ -109,26 +172,3 @@ def write_file(path: str, parts: Iterable[bytes]) -> None:
             offset += len(part)
         staged.sync(mode)
         staged.commit()
-
-
-def remove_directory(path: str) -> None:
-    """Remove the directory `path` as far as possible, read-only subdirectories included."""
-    with suppress(OSError):
-        for directory, _ in tree(path):
-            os.chmod(directory, stat.S_IRWXU)
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def staged_path(target: str) -> str:
-    """A name beside `target` that identifies its process: boot, process ID, and a random part."""
-    name = f".initctl-{_boot()}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
-    return os.path.join(os.path.dirname(target), name)
-
-
-@cache
-def _boot() -> str:
-    try:
-        with open(_BOOT_ID, "rb") as stream:
-            return blake2b(stream.read(), digest_size=3).hexdigest()
-    except OSError:
-        return "0" * 6

@@ -7,6 +7,8 @@ output_format.py  the format of a result, by the ending of its path
 destination.py    the real path and the permissions of a result; what must not be replaced
 stale_files.py    which other files of a directory are copied too
 content.py        what the files of a result are made of
+claiming.py       other processes kept out, and what killed ones left
+journal.py        the plan of a patch, kept while it overwrites
 rewriting.py      the input's own files, written anew or patched
 resizing.py       the files of a checkpoint whose tensors get other shapes
 converting.py     new files in another format, or in other shards

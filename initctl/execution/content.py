@@ -31,7 +31,8 @@ class Content(NamedTuple):
 
     `targets` are computed. `kept` ranges of `source` are copied to the same offsets. `moved` are parts of tensors, each
     with the offset at which its tensor begins. The `checked` checksums of input files are verified before the commit.
-    If a `window` is given, only these bytes of the file are written.
+    If a `window` is given, only these bytes of the file are written. A file that replaces the one at `like` keeps its
+    owner and attributes.
     """
 
     layout: Layout
@@ -42,6 +43,7 @@ class Content(NamedTuple):
     moved: Sequence[tuple[TensorPart, int]] = ()
     checked: Sequence[tuple[CheckpointFile, Checksum]] = ()
     window: ByteRange | None = None
+    like: str | None = None
 
     @classmethod
     def rewritten(cls, filled: FilledFile, to_renew: Sequence[Checksum] = ()) -> Content:

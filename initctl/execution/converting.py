@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from initctl.commit.new_files import new_file_mode
+from initctl.commit.attributes import new_file_mode
 from initctl.errors import FitError, Problem, shown
 from initctl.execution.content import Content, Draft, bytes_of, target_at
 from initctl.filling.targets import FilledFile

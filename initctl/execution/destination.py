@@ -9,16 +9,17 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.commit.attributes import new_file_mode
 from initctl.commit.mounts import check_no_bucket
-from initctl.commit.new_files import new_file_mode
 from initctl.commit.places import check_parent, is_open_stream
 from initctl.commit.replacing import check_exchange
 from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
-from initctl.formats import Checkpoint, CheckpointFile, check_is_checkpoint
+from initctl.formats import Checkpoint, CheckpointFile, check_file_finished, check_is_checkpoint
 from initctl.formats.directories.folder import in_hub_cache
 from initctl.stores.places import place_in_store, place_of
 from initctl.stores.store import History
+from initctl.traces import are_parts, is_trace
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
@@ -90,6 +91,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
         check_not_here(path)
     else:
         check_not_cached(path)
+        check_file_finished(path)
         if not overwrite:
             _check_is_checkpoint(path, output)
     return Destination(path, os.stat(path).st_mode, is_directory, check=check)
@@ -142,6 +144,15 @@ def check_not_here(path: str) -> None:
     if os.path.commonpath([here, path]) == path:
         message = f"{shown(path)}: is or contains the working directory, and would be replaced by a new directory"
         raise ConflictError(Problem("output.working_directory", message, "run initctl from another directory"))
+
+
+def check_no_parts(path: str) -> None:
+    """Raise `ConflictError` if several processes write a file of the directory at `path`: it would be replaced without
+    what they have written so far.
+    """
+    if begun := sorted(name for name in os.listdir(path) if are_parts(name)):
+        message = f"{shown(os.path.join(path, begun[0]))}: parts of another result are begun there"
+        raise ConflictError(Problem("output.parts", message, "commit them, or remove them"))
 
 
 def check_not_cached(path: str) -> None:
@@ -226,5 +237,8 @@ def _names_below(path: str) -> set[str]:
     """The names of all files below the directory at `path`. Starts over if another process replaces it meanwhile."""
     for _ in range(_ATTEMPTS):
         with suppress(FileNotFoundError):
-            return {os.path.relpath(os.path.join(parent, name), path) for parent, names in tree(path) for name in names}
+            names = {
+                os.path.relpath(os.path.join(parent, name), path) for parent, found in tree(path) for name in found
+            }
+            return {name for name in names if not any(map(is_trace, name.split(os.sep)))}
     raise StorageError(Problem("output.unsteady", f"{shown(path)}: keeps changing while it is listed", "run again"))

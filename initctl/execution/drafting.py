@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from initctl.commit.mounts import check_no_bucket
 from initctl.execution.destination import (
     Destination,
     check_in_place,
+    check_no_parts,
     check_not_here,
     check_replaced,
     destination,
@@ -89,7 +90,7 @@ def _in_place(writer: Writer, dropped: Sequence[str]) -> tuple[Draft, Destinatio
     if not touched:
         return None
     place = Destination(real_path(checkpoint, touched[0]), touched[0].mode)
-    return rewritten(writer, {touched[0].name: touched[0]}), place
+    return _replacing(writer, {touched[0].name: touched[0]}), place
 
 
 def _goes_by_index(checkpoint: Checkpoint) -> bool:
@@ -102,6 +103,7 @@ def _exchanging(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequ
     checkpoint = writer.checkpoint
     check_not_here(checkpoint.target)
     check_no_bucket(checkpoint.target, checkpoint.path, "a directory cannot be replaced in one step")
+    check_no_parts(checkpoint.target)
     names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}
     place = Destination(
         checkpoint.target,
@@ -110,4 +112,11 @@ def _exchanging(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequ
         check=partial(check_not_here, checkpoint.target),
         without=dropped,
     )
-    return rewritten(writer, names), place
+    return _replacing(writer, names), place
+
+
+def _replacing(writer: Writer, files: Mapping[str, CheckpointFile]) -> Draft:
+    """The draft of `files`, each of which keeps the owner and the attributes of the file that it replaces."""
+    draft = rewritten(writer, files)
+    likes = {name: real_path(writer.checkpoint, file) for name, file in files.items()}
+    return draft._replace(contents={name: c._replace(like=likes[name]) for name, c in draft.contents.items()})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.commit.failure import storage_errors
 from initctl.escaping import as_named
+from initctl.execution.claiming import alone
 from initctl.execution.destination import check_not_source
 from initctl.execution.drafting import checked, drafted, placed
 from initctl.execution.resizing import check_resizable
@@ -21,6 +22,7 @@ from initctl.threads import processors
 from initctl.workers import Workers
 
 if TYPE_CHECKING:
+    from initctl.errors import Problem
     from initctl.events import Event
     from initctl.execution.content import Draft
     from initctl.execution.delivery import Delivery
@@ -31,13 +33,14 @@ class Written(NamedTuple):
     """What was written: the path, and the names of the files in the result.
 
     `files` is empty if nothing had to change in place. `engines` are the names of the engines that computed, by device.
-    `replaced` says that an older file or directory was at an output.
+    `replaced` says that an older file or directory was at an output. `warnings` are about what was written.
     """
 
     path: str
     files: tuple[str, ...]
     engines: Mapping[str, str]
     replaced: bool = False
+    warnings: tuple[Problem, ...] = ()
 
 
 def execute(
@@ -51,7 +54,8 @@ def execute(
     `UncertainError`, and after anything that `on_event` raises on `Committed`, the result is in place. A patch
     overwrites only the bytes that rules fill: then `UncertainError` can also mean that only some of them are new.
     """
-    with opened_writer(delivery, threads=threads, on_event=on_event) as writer:
+    with alone(delivery) as warnings, opened_writer(delivery, threads=threads, on_event=on_event) as writer:
+        writer.warnings += warnings
         if delivery.patch:
             fill_in_place(writer, writer.touched)
             return written(delivery, writer)
@@ -89,8 +93,10 @@ def written(
     """What `writer` wrote: the `draft`; or, in place, its files that changed, or those of new `names` for them."""
     if delivery.output is None or draft is None:
         changed = (file.name for file in writer.touched) if names is None else names
-        return Written(delivery.path, tuple(changed), writer.engines)
-    return Written(as_named(delivery.output), tuple(draft.contents), writer.engines, replaced)
+        return Written(delivery.path, tuple(changed), writer.engines, warnings=tuple(writer.warnings))
+    return Written(
+        as_named(delivery.output), tuple(draft.contents), writer.engines, replaced, warnings=tuple(writer.warnings)
+    )
 
 
 @contextmanager

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from initctl.checksums import is_computed, lift, renew, settle
 from initctl.commit.patching import PatchedFile
 from initctl.commit.reserving import check_space, held, reserve
+from initctl.commit.undisturbed import undisturbed
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import Content, Draft
 from initctl.execution.destination import check_in_place, check_not_linked, real_path
+from initctl.execution.journal import Journal
 from initctl.execution.resizing import renewed_content
 from initctl.filling.targets import FilledFile
 from initctl.layout.ranges import total, uncovered
@@ -56,9 +58,9 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
         raise UsageError(Problem("output.patch", fault, "leave out --patch: the store copies what does not change"))
     check_in_place(checkpoint, touched, patch=True)
     check_not_linked(checkpoint, touched)
+    journal = Journal(writer.plan)
     writer.workers.total += sum(target.nbytes for file in touched for target in writer.targets[file.name])
     _ = writer.computer  # if no engine can be loaded, fail before anything is overwritten
-    overwriting = False
     try:
         for file in touched:
             with PatchedFile(real_path(checkpoint, file)) as patched:
@@ -67,14 +69,18 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
                 space = uncovered(file.size, content.kept)
                 check_space(patched.descriptor, total(space) - held(patched.descriptor), patched.path)
                 reserve(patched.descriptor, space, patched.path, unshare=True)
-                overwriting = True
+                journal.begin()
                 _overwrite(writer, patched.descriptor, content, patched.sync)
     except BaseException as error:
-        if not overwriting:
+        if not journal.is_begun:
             raise
         raise _unfinished(checkpoint, error) from error
     if touched:
-        writer.committed()
+        with undisturbed():
+            try:
+                journal.end()
+            finally:
+                writer.committed()
 
 
 def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable[[], None]) -> None:
@@ -99,6 +105,6 @@ def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable
 
 def _unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:
     why = str(reason) or type(reason).__name__
-    message = f"{shown(checkpoint.path)}: the patch is incomplete, some values are new and some are old: {why}"
-    hint = "fix the cause, then run the same command to complete it"
+    message = f"{shown(checkpoint.path)}: the patch is incomplete, some values may be new and others old: {why}"
+    hint = f"fix the cause, then complete it with initctl apply --resume {shown(checkpoint.path)}"
     return UncertainError(Problem("patch.unfinished", message, hint))

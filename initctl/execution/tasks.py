@@ -9,7 +9,8 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from initctl.commit.copying import copy_range, start_writeback, write_all, write_over_zeros
+from initctl.commit import effects
+from initctl.commit.copying import copy_range, write_all, write_over_zeros
 from initctl.filling.targets import ElementRun, TargetBlock, packed, range_of
 from initctl.layout.order import TileOrder
 from initctl.layout.ranges import ByteRange, common
@@ -158,4 +159,4 @@ def _gather(tile: Block, shape: Shape, width: int, source: int, destination: int
 
 def _write_back(destination: int, start: int, stop: int) -> None:
     if stop - start >= _WRITTEN_BACK:
-        start_writeback(destination, start, stop)
+        effects.start_flush(destination, start, stop)

@@ -12,12 +12,15 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.checksums import Sums, check_task, refuse, renew, sum_tasks
+from initctl.commit import effects
+from initctl.commit.claims import claimed
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import NewDirectory
 from initctl.commit.replacing import replace_directory, replace_file
 from initctl.commit.reserving import check_space, held, reserve, set_size, share
 from initctl.commit.staging import StagedDirectory, StagedFile
+from initctl.errors import Problem, listed, shown
 from initctl.events import Committed, Event
 from initctl.execution.tasks import fill_tasks, strided_tasks
 from initctl.filling.computer import Computer
@@ -71,6 +74,8 @@ class Writer:
         self.on_event = on_event
         self.engines: dict[str, str] = {}
         """The names of engines by device, once they are chosen."""
+        self.warnings: list[Problem] = []
+        """About what was written."""
 
     @cached_property
     def computer(self) -> Computer:
@@ -113,9 +118,13 @@ class Writer:
     def _new_file(self, draft: Draft, place: Destination) -> None:
         (content,) = draft.contents.values()
         with StagedFile(place.path) as staged:
-            self.write_files(draft, [(content._replace(mode=place.mode), staged)], place.path)
+            self.write_files(draft, [(self._at(place, content), staged)], place.path)
             self.check_unchanged(draft)
             staged.commit(no_clobber=place.no_clobber, on_commit=self.committed)
+
+    def _at(self, place: Destination, content: Content) -> Content:
+        """The content of the one file at `place`, which is like the one that it replaces."""
+        return content._replace(mode=place.mode, like=place.path)
 
     def _new_directory(self, draft: Draft, place: Destination) -> None:
         with StagedDirectory(place.path) as staged:
@@ -142,7 +151,7 @@ class Writer:
             with new.opened() as descriptor, storage_errors(new.target):
                 self.workers.run(sum_tasks(descriptor, content.sections, sums))
                 found.append({section: sums.known(descriptor, *section) for section in content.sections})
-                os.fsync(descriptor)
+                effects.flush(descriptor)
         self.check_unchanged(draft)
         return found
 
@@ -154,21 +163,23 @@ class Writer:
         path = staging.begin_commit()
         for name, content in draft.contents.items():
             new = staging.file(name if place.is_directory else None)
-            self._finish(content if place.is_directory else content._replace(mode=place.mode), new, sums[name])
-        if not place.is_directory:
-            self.check_unchanged(draft)
-            replace_file(path, place.path, no_clobber=place.no_clobber, on_commit=self.committed)
-            return
-        made = NewDirectory(path, place.path)
-        made.keep_only(draft.contents)  # a commit that was killed may have linked files that are others by now
-        self._complete(made, draft, place)
-        replace_directory(path, place.path, check_before_replacing=place.check, on_commit=self.committed)
+            self._finish(content if place.is_directory else self._at(place, content), new, sums[name])
+        with claimed(place.path):
+            if not place.is_directory:
+                self.check_unchanged(draft)
+                replace_file(path, place.path, no_clobber=place.no_clobber, on_commit=self.committed)
+                return
+            made = NewDirectory(path, place.path)
+            made.keep_only(draft.contents)  # a commit that was killed may have linked files that are others by now
+            self._complete(made, draft, place)
+            replace_directory(path, place.path, check_before_replacing=place.check, on_commit=self.committed)
 
     def _complete(self, made: NewDirectory, draft: Draft, place: Destination) -> None:
         """Add to a directory what it has besides the files of `draft`, and flush it to the disk."""
         if place.without is not None:
             made.link_rest(place.path, without=place.without)
-        made.sync(place.mode, like=self.checkpoint.directory)
+        is_same = place.without is not None
+        self._note_lost(place.path, made.sync(place.mode, like=self.checkpoint.directory, is_same=is_same))
         self.check_unchanged(draft)
 
     def write_window(self, content: Content, new: NewFile, reader: TensorReader) -> None:
@@ -187,7 +198,15 @@ class Writer:
         with new.opened() as descriptor, storage_errors(new.target):
             self.change(partial(renew, sums=sums), descriptor, content.layout.checksums)
             write_parts(descriptor, content.layout.closing(descriptor))
-            new.sync(content.mode)
+            new.sync(content.mode, like=content.like)
+        self._note_lost(new.target, new.lost)
+
+    def _note_lost(self, path: str, lost: Sequence[str]) -> None:
+        """Warn of what `path` has not kept of the file or directory that it replaces."""
+        if lost:
+            what = listed(list(dict.fromkeys(lost)), at_most=5)
+            fault = f"{shown(path)}: the new one does not have the {what} of the old one: this is not permitted"
+            self.warnings.append(Problem("output.attributes", fault, "set them again, if you may"))
 
     def _filled(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> list[_Begun]:
         """Write everything but checksums. Disk space for all `files` is reserved first."""

@@ -4,6 +4,7 @@ checkpoint.py       the table itself
 overview.py         the table as text and as JSON
 checkpoint_file.py  one of its files, and its checksums
 resolve.py          the checkpoint at a path
+unfinished.py       a checkpoint of which a patch was interrupted
 file_formats.py     which format a file is in, by its content
 table.py            the table of one file
 stored.py           formats that packages add
@@ -30,6 +31,7 @@ from initctl.formats.checkpoint_file import CheckpointFile, Checksum
 from initctl.formats.config import read_other_config
 from initctl.formats.file_formats import check_is_checkpoint
 from initctl.formats.resolve import is_directory, read_checkpoint
+from initctl.formats.unfinished import check_file_finished
 
 __all__ = [
     "Beside",
@@ -38,6 +40,7 @@ __all__ = [
     "Checksum",
     "Result",
     "beside",
+    "check_file_finished",
     "check_is_checkpoint",
     "is_directory",
     "read_checkpoint",

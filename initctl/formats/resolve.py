@@ -13,6 +13,7 @@ from initctl.argument_types import path_of
 from initctl.errors import Problem, UsageError, shown
 from initctl.formats.file_formats import first_bytes, is_index
 from initctl.formats.together import Found, together
+from initctl.formats.unfinished import check_finished
 from initctl.stores.store import is_stored
 from initctl.stores.url import Url, scheme_of, without_file_scheme
 
@@ -34,18 +35,22 @@ def _without_collecting() -> Iterator[None]:
 
 @_without_collecting()
 def read_checkpoint(
-    path: str | os.PathLike[str], *, root: str | None = None, component: str | None = None
+    path: str | os.PathLike[str], *, root: str | None = None, component: str | None = None, unfinished: bool = False
 ) -> Checkpoint:
     """The table of the checkpoint at `path`, or a URL: a file, an index of shards, or a directory.
 
     `root` are the dotted keys that lead to the state dict; by default it is searched where training frameworks put it.
     `component` is a folder of the directory at `path`: then only the tensors in this folder are read. Raises
     `InputError`; `UsageError` if no tensor is at `root`, or if there is no such folder; `TypeError` if `path` is
-    something else, such as a state dict.
+    something else, such as a state dict. Unless `unfinished` is true, raises `ConflictError` if a patch of the
+    checkpoint was interrupted: some values are new, and others old.
     """
     named = without_file_scheme(path_of("checkpoint", path))
     if not is_stored(scheme_of(named)):
-        return together(_found(named, component), root)
+        found = together(_found(named, component), root)
+        if not unfinished:
+            check_finished(found)
+        return found
     from initctl.stores.mirror import mirrored
 
     url = Url.parse(named)

@@ -52,9 +52,9 @@ class SavedPlan:
         """The document in the file at `path`. Raises `InputError`."""
         return cls(shown(path), read_document(path))
 
-    def restored(self, path: str | None, *, is_result: bool = False) -> Plan:
+    def restored(self, path: str | None, *, is_result: bool = False, unfinished: bool = False) -> Plan:
         """The plan for the checkpoint at `path`, by default the path that the plan was made with. `is_result` says that
-        the plan produced this checkpoint, possibly converted.
+        the plan produced this checkpoint, possibly converted. It may be `unfinished` as in `read_checkpoint`.
 
         Raises `ConflictError` unless its tensors and their places in files are those that the plan was made for; of a
         result, names, dtypes and shapes must be the same.
@@ -62,7 +62,7 @@ class SavedPlan:
         digest_of, wanted = (tensors_digest, "tensors") if is_result else (table_digest, "table")
         path = self.document["checkpoint"] if path is None else path
         component = self.document["component"]
-        read = partial(self._read, path, component if component and is_directory(path) else None)
+        read = partial(self._read, path, component if component and is_directory(path) else None, unfinished)
         table = read_alike(read, self.document["root"], digest_of, self.document[wanted])
         if table is None:
             raise _other(path, self.name)
@@ -73,9 +73,9 @@ class SavedPlan:
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, Unfit) as error:
             malformed(self.name, f"is damaged: {shown(f'{type(error).__name__}: {error}')}", "plan again")
 
-    def _read(self, path: str, component: str | None, root: str | None) -> Checkpoint:
+    def _read(self, path: str, component: str | None, unfinished: bool, root: str | None) -> Checkpoint:  # noqa: FBT001
         """The table of the checkpoint at `path`, including files of optimizers that the plan resets."""
-        table = read_checkpoint(path, root=root, component=component)
+        table = read_checkpoint(path, root=root, component=component, unfinished=unfinished)
         return with_optimizers_beside(table) if self.document.get("reset_optimizer") is True else table
 
     def _reshaped(self, table: Checkpoint) -> Checkpoint:

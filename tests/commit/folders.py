@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+from initctl.commit import effects
+
 
 class Entry(NamedTuple):
     """One name: what it holds, its permissions, and which inode and time it has."""
@@ -53,11 +55,11 @@ def refusing(code: int) -> Callable[..., NoReturn]:
 
 
 def record_commits(monkeypatch: pytest.MonkeyPatch, *calls: str) -> list[int | str]:
-    """A list of the inodes that are synced from now on, and of the names of the `calls` that are made, in order."""
+    """A list of the inodes that are synced from now on, and of the names of the `calls` of `effects`, in order."""
     log: list[int | str] = []
     monkeypatch.setattr(os, "fsync", _after(os.fsync, lambda descriptor: log.append(os.fstat(descriptor).st_ino)))
     for name in calls:
-        monkeypatch.setattr(os, name, _after(getattr(os, name), lambda *_, name=name: log.append(name)))
+        monkeypatch.setattr(effects, name, _after(getattr(effects, name), lambda *_, name=name: log.append(name)))
     return log
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit.exchange import exchange
+from initctl.commit.effects import exchange, rename_new
 from initctl.commit.replacing import check_exchange
 from initctl.errors import StorageError
 from tests.commit.folders import contents, snapshot
@@ -72,7 +72,20 @@ def test_macos_is_asked_by_its_own_call(pair: Path, monkeypatch: pytest.MonkeyPa
     macos = SimpleNamespace(renamex_np=lambda *arguments: asked.append(arguments) or 0)
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: macos)
     exchange(str(pair / "one"), str(pair / "other"))
-    assert asked == [(str(pair / "one").encode(), str(pair / "other").encode(), 2)]
+    rename_new(str(pair / "one"), str(pair / "new"))
+    assert asked == [
+        (str(pair / "one").encode(), str(pair / "other").encode(), 2),
+        (str(pair / "one").encode(), str(pair / "new").encode(), 4),
+    ]
+
+
+def test_a_file_moves_only_to_a_name_that_is_free(pair: Path):
+    before = snapshot(pair)
+    with pytest.raises(FileExistsError):
+        rename_new(str(pair / "plain"), str(pair / "one"))
+    assert snapshot(pair) == before
+    rename_new(str(pair / "plain"), str(pair / "new"))
+    assert snapshot(pair)["new"] == before["plain"]
 
 
 def test_whether_a_directory_can_be_replaced_is_tried_and_leaves_nothing(pair: Path, monkeypatch: pytest.MonkeyPatch):

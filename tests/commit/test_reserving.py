@@ -15,8 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 import initctl
-from initctl.commit import copying, reserving
-from initctl.commit.copying import start_writeback
+from initctl.commit import effects
 from initctl.commit.reserving import check_space, reserve, share
 from initctl.layout.ranges import ByteRange
 from tests.bench.checkpoints import language_model
@@ -183,7 +182,7 @@ class TestTooLittleRoom:
     def test_is_said_at_once_with_what_is_free_although_the_file_system_would_fill_up_first(
         self, ext4: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(reserving, "_fallocate", lambda: pytest.fail("the disk is being filled"))
+        monkeypatch.setattr(effects, "_function", lambda *_: pytest.fail("the disk is being filled"))
         save_file({"x.weight": torch.zeros(4, 1024)}, ext4 / "in.safetensors")
         free = shutil.disk_usage(ext4).free
         with pytest.raises(initctl.StorageError) as raised:
@@ -230,9 +229,9 @@ def test_a_file_system_that_cannot_reserve_is_no_error(descriptor: int, monkeypa
         ctypes.set_errno(errno.EOPNOTSUPP)
         return -1
 
-    monkeypatch.setattr(reserving, "_fallocate", lambda: refuse)
+    monkeypatch.setattr(effects, "_function", lambda *_: refuse)
     reserve(descriptor, [ByteRange(0, 10)], "out")
-    monkeypatch.setattr(reserving, "_fallocate", lambda: None)
+    monkeypatch.setattr(effects, "_function", lambda *_: None)
     reserve(descriptor, [ByteRange(0, 10)], "out")
 
 
@@ -244,7 +243,7 @@ def test_a_quota_a_limit_and_others_that_write_are_not_blamed_on_what_is_free(
         ctypes.set_errno(code)
         return -1
 
-    monkeypatch.setattr(reserving, "_fallocate", lambda: refuse)
+    monkeypatch.setattr(effects, "_function", lambda *_: refuse)
     with pytest.raises(
         initctl.StorageError, match=f"^out: cannot be written: {os.strerror(code)}: 10 bytes are needed$"
     ):
@@ -259,7 +258,7 @@ def test_where_nothing_can_be_unshared_room_is_taken_all_the_same(descriptor: in
         ctypes.set_errno(errno.EOPNOTSUPP)
         return -1 if mode else 0
 
-    monkeypatch.setattr(reserving, "_fallocate", lambda: answer)
+    monkeypatch.setattr(effects, "_function", lambda *_: answer)
     reserve(descriptor, [ByteRange(0, 10), ByteRange(20, 30)], "out", unshare=True)
     assert modes == [0x40, 0, 0]
 
@@ -271,26 +270,34 @@ def test_an_interrupted_call_is_made_again(descriptor: int, monkeypatch: pytest.
         ctypes.set_errno(answers[0])
         return -1 if answers.pop(0) else 0
 
-    monkeypatch.setattr(reserving, "_fallocate", lambda: answer)
+    monkeypatch.setattr(effects, "_function", lambda *_: answer)
     reserve(descriptor, [ByteRange(0, 10)], "out")
     assert answers == []
 
 
 def test_writeback_is_asked_of_systems_that_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     asked: list[tuple[int, ...]] = []
-    monkeypatch.setattr(copying, "_sync_file_range", lambda: lambda *arguments: asked.append(arguments))
-    start_writeback(7, 100, 250)
+    monkeypatch.setattr(effects, "_function", lambda *_: lambda *arguments: asked.append(arguments))
+    effects.start_flush(7, 100, 250)
     assert asked == [(7, 100, 150, 2)]
-    monkeypatch.setattr(copying, "_sync_file_range", lambda: None)
-    start_writeback(7, 100, 250)
+    monkeypatch.setattr(effects, "_function", lambda *_: None)
+    effects.start_flush(7, 100, 250)
     assert len(asked) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the call")
-def test_the_system_takes_the_request_for_writeback(tmp_path: Path):
+def test_the_system_takes_the_request_for_writeback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    answers: list[int] = []
+    found = effects._function
+
+    def answering(*asked: object) -> object:
+        call = found(*asked)
+        return lambda *arguments: answers.append(call(*arguments))
+
+    monkeypatch.setattr(effects, "_function", answering)
     with (tmp_path / "file").open("wb") as stream:
         stream.write(bytes(3 * MEGABYTE))
         stream.flush()
-        call = copying._sync_file_range()
-        assert call(stream.fileno(), 4096, MEGABYTE, copying._SYNC_FILE_RANGE_WRITE) == 0
-        assert call(stream.fileno(), -1, MEGABYTE, copying._SYNC_FILE_RANGE_WRITE) == -1
+        effects.start_flush(stream.fileno(), 4096, 4096 + MEGABYTE)
+        effects.start_flush(stream.fileno(), -1, MEGABYTE)
+    assert answers == [0, -1]

@@ -65,10 +65,10 @@ def test_of_several_first_notes_one_stays_and_all_read_it(staging: SharedStaging
 
 
 def test_a_note_is_replaced_in_one_step_and_flushed(staging: SharedStaging, monkeypatch: pytest.MonkeyPatch):
-    log = record_commits(monkeypatch, "replace")
+    log = record_commits(monkeypatch, "rename")
     staging.leave(NOTE, b"more")
     inode, directory = os.stat(os.path.join(staging.path, NOTE)).st_ino, os.stat(staging.path).st_ino
-    assert log == [inode, "replace", directory]
+    assert log == [inode, "rename", directory]
     assert staging.note(NOTE) == b"more"
     assert staging.note("other") is None
 

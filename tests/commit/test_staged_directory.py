@@ -104,7 +104,7 @@ def test_files_then_directories_are_on_the_disk_before_the_name_and_the_name_bef
 
 
 def test_an_exchange_is_on_the_disk_before_the_old_is_removed(model: Path, monkeypatch: pytest.MonkeyPatch):
-    log = record_commits(monkeypatch, "rmdir")
+    log = record_commits(monkeypatch, "remove_tree")
     rewrite(model, "one", b"new")
     directories = [(model / name).stat().st_ino for name in ("sub/deep", "sub", "empty", "")]
     synced, parent, removals = log[1:5], log[5], log[6:]
@@ -112,7 +112,7 @@ def test_an_exchange_is_on_the_disk_before_the_old_is_removed(model: Path, monke
     assert set(synced) == set(directories)
     assert synced[-1] == directories[-1]
     assert parent == model.parent.stat().st_ino
-    assert set(removals) == {"rmdir"}
+    assert removals == ["remove_tree"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit import staging
+from initctl import traces
+from initctl.commit import effects
 from initctl.commit.staging import StagedFile
 from initctl.errors import ConflictError, StorageError, UncertainError
 from tests.commit.folders import contents, fail_to_sync_directories, record_commits, refusing, snapshot
@@ -59,7 +60,7 @@ def test_before_the_commit_the_target_is_as_it_was_and_what_is_staged_is_private
     assert snapshot(target.parent) == before
 
 
-@pytest.mark.parametrize(("no_clobber", "call"), [(False, "replace"), (True, "link")])
+@pytest.mark.parametrize(("no_clobber", "call"), [(False, "rename"), (True, "rename_new")])
 def test_the_content_is_on_the_disk_before_the_name_and_the_name_before_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_clobber: bool, call: str
 ):
@@ -98,12 +99,12 @@ def test_leaving_without_a_commit_leaves_no_trace(target: Path):
     assert snapshot(target.parent) == before
 
 
-@pytest.mark.parametrize(("call", "code"), [("fsync", errno.ENOSPC), ("chmod", errno.EPERM), ("replace", errno.EBUSY)])
+@pytest.mark.parametrize(("call", "code"), [("fsync", errno.ENOSPC), ("chmod", errno.EPERM), ("rename", errno.EBUSY)])
 def test_what_the_system_refuses_leaves_all_as_it_was(
     target: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int
 ):
     before = snapshot(target.parent)
-    monkeypatch.setattr(os, call, refusing(code))
+    monkeypatch.setattr(*((effects, call) if call == "rename" else (os, call)), refusing(code))
     with pytest.raises(StorageError) as raised:
         put(target, b"new")
     assert str(raised.value) == f"{target}: cannot be written: {os.strerror(code)}"
@@ -153,6 +154,17 @@ def test_a_directory_that_cannot_be_synced_makes_the_result_uncertain_but_it_is_
     assert contents(target.parent) == {target.name: b"new"}
 
 
+ONE_STEP = [None, errno.ENOSYS, errno.EINVAL]
+"""What a rename that replaces nothing answers: NFS and old systems cannot do it."""
+
+
+@pytest.fixture(params=ONE_STEP, ids=["renamed", "linked-by-an-old-system", "linked-on-nfs"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param:
+        monkeypatch.setattr(effects, "rename_new", refusing(request.param))
+
+
+@pytest.mark.usefixtures("system")
 def test_no_clobber_refuses_a_file_that_appeared_meanwhile(tmp_path: Path):
     target = tmp_path / "out"
     with StagedFile(str(target)) as staged:
@@ -163,6 +175,7 @@ def test_no_clobber_refuses_a_file_that_appeared_meanwhile(tmp_path: Path):
     assert contents(tmp_path) == {"out": b"theirs"}
 
 
+@pytest.mark.usefixtures("system")
 def test_no_clobber_refuses_a_link_that_leads_nowhere(tmp_path: Path):
     (tmp_path / "out").symlink_to("nowhere")
     with pytest.raises(ConflictError):
@@ -170,12 +183,14 @@ def test_no_clobber_refuses_a_link_that_leads_nowhere(tmp_path: Path):
     assert contents(tmp_path) == {"out": "nowhere"}
 
 
+@pytest.mark.usefixtures("system")
 def test_under_no_clobber_a_free_name_is_taken_by_the_one_new_file(tmp_path: Path):
     put(tmp_path / "out", b"new", no_clobber=True)
     assert contents(tmp_path) == {"out": b"new"}
     assert (tmp_path / "out").stat().st_nlink == 1
 
 
+@pytest.mark.usefixtures("system")
 def test_of_many_at_once_under_no_clobber_one_wins(tmp_path: Path):
     for attempt in range(20):
         target, start = tmp_path / f"out{attempt}", Barrier(8)
@@ -197,16 +212,33 @@ def test_of_many_at_once_under_no_clobber_one_wins(tmp_path: Path):
     assert len(contents(tmp_path)) == 20
 
 
+def test_a_second_name_that_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(effects, "rename_new", refusing(errno.EINVAL))
+    monkeypatch.setattr(effects, "unlink", refusing(errno.EIO))
+    with pytest.raises(UncertainError, match=r"out: is in place, but .*\.tmp could not be removed; remove it"):
+        put(tmp_path / "out", b"new", no_clobber=True)
+    assert (tmp_path / "out").read_bytes() == b"new"
+
+
+def test_what_cannot_be_removed_after_a_failure_is_named_beside_it(target: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(effects, "rename", refusing(errno.EIO))
+    monkeypatch.setattr(effects, "unlink", refusing(errno.EROFS))
+    with pytest.raises(StorageError) as raised:
+        put(target, b"new")
+    assert [problem.code for problem in raised.value.problems] == ["storage.failed", "storage.leftover"]
+    assert target.read_bytes() == b"old"
+
+
 def test_a_target_with_the_longest_name_is_staged_under_a_short_one(tmp_path: Path):
     put(tmp_path / ("x" * 255), b"new")
     assert contents(tmp_path) == {"x" * 255: b"new"}
 
 
 def test_a_system_that_does_not_number_its_boots_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(staging, "_BOOT_ID", str(tmp_path / "missing"))
-    staging._boot.cache_clear()
+    monkeypatch.setattr(traces, "_BOOT_ID", str(tmp_path / "missing"))
+    traces._boot.cache_clear()
     try:
         with StagedFile(str(tmp_path / "out")) as staged:
             assert os.path.basename(staged.path).startswith(f".initctl-000000-{os.getpid()}-")
     finally:
-        staging._boot.cache_clear()
+        traces._boot.cache_clear()

@@ -81,7 +81,7 @@ def test_it_goes_to_no_other_file(tmp_path: Path):
 
 def test_in_place_is_true_or_false_or_patch(tmp_path: Path):
     path = single(tmp_path / "model.safetensors")
-    with pytest.raises(initctl.UsageError, match="in_place: patched is not True, False or 'patch'"):
+    with pytest.raises(initctl.UsageError, match="in_place: patched is not True, False, 'patch' or 'resume'"):
         initctl.apply(path, in_place="patched", rules=RULES)  # type: ignore[arg-type]
 
 
@@ -140,8 +140,8 @@ class TestWhatStopsIt:
         with pytest.raises(initctl.UncertainError) as raised:
             patch(folder, on_event=on(Progress, stop))
         assert str(raised.value) == (
-            f"{folder}: the patch is incomplete, some values are new and some are old: {reason}; "
-            "fix the cause, then run the same command to complete it"
+            f"{folder}: the patch is incomplete, some values may be new and others old: {reason}; "
+            f"fix the cause, then complete it with in_place='resume' for {folder}"
         )
         assert before != contents(folder) != contents(tmp_path / "new")
         patch(folder)
@@ -149,12 +149,15 @@ class TestWhatStopsIt:
 
     def test_at_the_end_is_told_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         path = single(tmp_path / "model.safetensors")
+        inode, sync = path.stat().st_ino, os.fsync
 
-        def fail(_: int) -> None:
-            raise OSError(5, "Input/output error")
+        def fail(descriptor: int) -> None:
+            if os.fstat(descriptor).st_ino == inode:
+                raise OSError(5, "Input/output error")
+            sync(descriptor)
 
         monkeypatch.setattr(os, "fsync", fail)
-        with pytest.raises(initctl.UncertainError, match="Input/output error; fix the cause, then run the same"):
+        with pytest.raises(initctl.UncertainError, match="Input/output error; fix the cause, then complete it with"):
             patch(path)
 
     def test_as_another_file_takes_its_place_is_told(self, tmp_path: Path):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import initctl
+from initctl.traces import journal_path
 from tests.execution.torch_files import CRC_OF_ZERO, sound
 from tests.formats.torch_save.rewritten import Record, legacy, packed, records_of, replaced, saved
 
@@ -60,12 +61,18 @@ def patch(path: Path) -> None:
     initctl.apply(path, in_place="patch", rules=RULES, reset_optimizer=True, seed=3, threads=1)
 
 
+def resume(path: Path) -> None:
+    initctl.apply(path, in_place="resume", threads=1)
+
+
 def patched(path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, *, after: int | None = None) -> list[int]:
     """Patch a file of `content`, which stops `after` so many bytes; returns how many were written at a time."""
     path.write_bytes(content)
-    write, lengths = os.pwrite, []
+    inode, write, lengths = path.stat().st_ino, os.pwrite, []
 
     def counted(descriptor: int, data: bytes, offset: int) -> int:
+        if os.fstat(descriptor).st_ino != inode:
+            return write(descriptor, data, offset)
         left = len(data) if after is None else min(len(data), after - sum(lengths))
         if left:
             lengths.append(write(descriptor, bytes(data)[:left], offset))
@@ -92,7 +99,9 @@ def stops(lengths: list[int]) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_wherever_it_stops_the_same_command_completes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str):
+def test_wherever_it_stops_the_same_command_completes_it_and_so_does_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+):
     path, content = tmp_path / "m.ckpt", WRITERS[writer](old_checkpoint())
     lengths = patched(path, content, monkeypatch)
     wanted = path.read_bytes()
@@ -100,20 +109,58 @@ def test_wherever_it_stops_the_same_command_completes_it(tmp_path: Path, monkeyp
     assert [s["step"] for s in torch.load(path)["optimizer"]["state"].values()] == [0, 0]
     points = list(stops(lengths))
     assert len(points) > 30 or writer == "torch before 1.6"
-    for point in points:
+    for number, point in enumerate(points if writer == "torch" else points[::3]):
         patched(path, content, monkeypatch, after=point)
         assert path.read_bytes() != wanted
         torch.load(path)
-        patch(path)
+        complete = patch if number % 2 else resume
+        complete(path)
         assert path.read_bytes() == wanted
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def test_while_it_is_not_complete_nothing_else_is_done_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "m.ckpt"
+    lengths = patched(path, saved(old_checkpoint()), monkeypatch)
+    patched(path, saved(old_checkpoint()), monkeypatch, after=sum(lengths) // 2)
+    other = tmp_path / "other.ckpt"
+    other.write_bytes(saved(old_checkpoint()))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    rules = {"rules": ["bias=zeros"]}
+    works: list[Callable[[], object]] = [
+        lambda: initctl.inspect(path),
+        lambda: initctl.plan(path, **rules),
+        lambda: initctl.apply(path, tmp_path / "out.ckpt", **rules),
+        lambda: initctl.apply(path, in_place=True, **rules),
+        lambda: initctl.apply(path, in_place="patch", **rules),
+        lambda: initctl.apply(path, in_place="patch", rules=RULES, reset_optimizer=True, seed=4),
+        lambda: initctl.apply(other, path, **rules),
+        lambda: initctl.apply(other, path, overwrite=True, **rules),
+        lambda: initctl.apply(other, tmp_path / "out.ckpt", rules=[f"bias=copy:from={path}#bias"]),
+        lambda: initctl.verify(other, path, **rules),
+        lambda: initctl.stats(path),
+        lambda: initctl.diff(path, other),
+        lambda: initctl.diff(other, path),
+        lambda: initctl.doctor(path),
+    ]
+    for work in works:
+        with pytest.raises(initctl.ConflictError) as raised:
+            work()
+        (problem,) = raised.value.problems
+        assert problem.code == "patch.interrupted"
+        assert f" with initctl apply --resume {path}" in str(problem)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("writer", [name for name in WRITERS if name != "torch before 1.6"])
-def test_while_it_is_not_complete_nothing_else_is_written_from_it(tmp_path: Path, monkeypatch: Any, writer: str):
+def test_without_its_journal_an_archive_that_is_not_complete_is_still_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
+):
     path, content = tmp_path / "m.ckpt", WRITERS[writer](old_checkpoint())
     lengths = patched(path, content, monkeypatch)
-    for point in list(stops(lengths))[1:]:
+    for point in list(stops(lengths))[1::4]:
         patched(path, content, monkeypatch, after=point)
+        os.unlink(journal_path(str(path)))
         before = path.read_bytes()
         for output in ({"output": tmp_path / "out.ckpt"}, {"output": tmp_path / "out.safetensors"}, {"in_place": True}):
             with pytest.raises(initctl.InputError) as raised:
@@ -126,14 +173,24 @@ def test_while_it_is_not_complete_nothing_else_is_written_from_it(tmp_path: Path
         assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_patch_of_other_tensors_leaves_one_that_stopped_to_be_completed(tmp_path: Path, monkeypatch: Any):
-    path, content = tmp_path / "m.ckpt", saved(old_checkpoint())
-    lengths = patched(path, content, monkeypatch)
-    wanted = path.read_bytes()
-    patched(path, content, monkeypatch, after=sum(lengths) // 2)
-    initctl.apply(path, in_place="patch", rules=["bias=constant:val=9"])
-    patch(path)
-    assert path.read_bytes() == wanted
+def test_a_patch_that_was_not_interrupted_cannot_be_resumed(tmp_path: Path):
+    path = tmp_path / "m.ckpt"
+    path.write_bytes(saved(old_checkpoint()))
+    with pytest.raises(initctl.ConflictError, match=r"m\.ckpt: no patch of it was interrupted, so there is nothing to"):
+        resume(path)
+    with pytest.raises(initctl.UsageError, match=r"in_place='resume' cannot be combined with `rules`; it already"):
+        initctl.apply(path, in_place="resume", rules=RULES)
+
+
+def test_a_damaged_journal_is_refused_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "m.ckpt"
+    lengths = patched(path, saved(old_checkpoint()), monkeypatch)
+    patched(path, saved(old_checkpoint()), monkeypatch, after=sum(lengths) // 2)
+    journal = tmp_path / os.path.basename(journal_path(str(path)))
+    journal.write_text(journal.read_text().replace('"seed": 3', '"seed": 4'))
+    for complete in (patch, resume):
+        with pytest.raises(initctl.InputError, match=rf"{journal.name}: was changed after it was saved"):
+            complete(path)
 
 
 def test_a_pickle_that_no_patch_was_at_work_on_is_still_refused_where_it_is_damaged(tmp_path: Path):

@@ -203,7 +203,7 @@ def test_a_patch_that_stopped_is_completed_by_the_same_patch(tmp_path: Path, fil
     tensors = network()
     source = save(tmp_path / "model.pt", tensors, kind)
     before = source.read_bytes()
-    with pytest.raises(initctl.UncertainError, match="run the same command to complete it"):
+    with pytest.raises(initctl.UncertainError, match="complete it with in_place='resume'"):
         apply("patched", source, seed=SEED, threads=1, on_event=on(Progress, lambda _: 1 / 0))
     assert before != source.read_bytes() != rewritten(before, tensors, filled)
     assert not (kind == "zip" and sound(source))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.opening import unreadable
+from initctl.traces import is_trace
 
 _HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 """Names of files in `blobs/` of Hugging Face's cache: a git SHA-1, or the SHA-256 of a file in Git LFS."""
@@ -117,8 +118,9 @@ def _regular(path: str) -> os.stat_result | None:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """The entries of `folder`, without what initctl itself has there while it works."""
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            return [entry for entry in entries if not is_trace(entry.name)]
     except OSError as error:
         raise unreadable(folder, error) from None

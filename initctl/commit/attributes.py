@@ -1,0 +1,98 @@
+"""Who may do what with a new file or directory: its permissions, and what it keeps of the one that it replaces."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from initctl.commit import effects
+
+_COPIED = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
+"""The permission bits that are copied."""
+_OF_CONTENT = ("security.capability", "security.evm", "security.ima")
+"""Extended attributes that are never copied: rights for one program, and signatures of the old content."""
+_NAMES = {"system.posix_acl_access": "access control list", "system.posix_acl_default": "default access control list"}
+_ABSENT = (errno.ENOTSUP, errno.ENOSYS, errno.ENODATA)
+"""Errors that mean that the file system has no extended attributes, or that one is gone."""
+
+
+def new_file_mode() -> int:
+    """The permissions that a new file gets: all but those that the process's umask takes away."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def give_permissions(path: str, mode: int) -> None:
+    """Give `path` the read, write and execute permissions of `mode`, and nothing else.
+
+    Set-user-ID, set-group-ID and sticky bits are never copied: the result belongs to the user who runs initctl, and
+    somebody else's set-user-ID program would run with that user's rights. All permissions of results are set here.
+    """
+    effects.change_mode(path, mode & _COPIED)
+
+
+def give_attributes(path: str, mode: int, like: str) -> list[str]:
+    """Give `path` the permissions of `mode`, and the owner, group, access control lists and other extended attributes
+    of the file or directory `like`. Returns the names of those that the system does not allow.
+
+    A new file has those that its directory gives by default. They are removed: they could let others read it.
+    """
+    try:
+        old = os.stat(like)
+    except FileNotFoundError:  # it was removed meanwhile
+        give_permissions(path, mode)
+        return []
+    lost = list(_change_owner(path, old))
+    give_permissions(path, mode)
+    wanted, found = _attributes(like), _attributes(path)
+    differing = (name for name in sorted(wanted.keys() | found.keys()) if wanted.get(name) != found.get(name))
+    refused = [name for name in differing if not _set(path, name, wanted.get(name))]
+    return lost + [_NAMES.get(name, f"extended attribute {name}") for name in refused]
+
+
+def _change_owner(path: str, like: os.stat_result) -> Iterator[str]:
+    """Yields what cannot be changed. Only root may give a file away; a user may give it to a group of the user's."""
+    found = os.stat(path)
+    for name, is_same, ids in (
+        ("group", found.st_gid == like.st_gid, (-1, like.st_gid)),
+        ("owner", found.st_uid == like.st_uid, (like.st_uid, -1)),
+    ):
+        if not is_same:
+            try:
+                effects.change_owner(path, *ids)
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EINVAL, errno.EACCES):
+                    raise
+                yield name
+
+
+def _attributes(path: str) -> dict[str, bytes]:
+    """The extended attributes of `path` that are copied, by name."""
+    if not hasattr(os, "listxattr"):
+        return {}
+    found: dict[str, bytes] = {}
+    try:
+        for name in os.listxattr(path):
+            if name not in _OF_CONTENT:
+                found[name] = os.getxattr(path, name)
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+    return found
+
+
+def _set(path: str, name: str, value: bytes | None) -> bool:
+    """Set an attribute, or remove it if `value` is None. False if the system does not allow that."""
+    try:
+        if value is None:
+            effects.remove_attribute(path, name)
+        else:
+            effects.set_attribute(path, name, value)
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM):
+            raise
+        return False
+    return True

@@ -1,0 +1,91 @@
+"""What a process that was killed left behind: staged files and directories that nobody holds any more."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+
+from initctl.commit import effects
+from initctl.commit.tree import tree
+from initctl.errors import Problem, shown
+from initctl.locks import Busy, lock
+from initctl.traces import is_staged
+
+
+def reclaim(directory: str) -> Iterator[Problem]:
+    """Remove what killed processes of this user left directly in `directory`. Yields a warning for each, also if it
+    cannot be removed, or if the file system does not say whether a process still holds it.
+
+    A process locks what it stages. So neither the process ID nor the time needs to be trusted: both mislead if
+    containers or machines share the directory.
+    """
+    for path in _staged_in(directory):
+        with suppress(Busy):
+            held = lock(path, follow=False)
+            try:
+                if held is None and os.path.lexists(path):
+                    hint = "remove it if no other initctl writes there"
+                    yield Problem("storage.leftover", f"{shown(path)}: may be left of an initctl that was killed", hint)
+                elif held is not None:
+                    yield _removed(path)
+            finally:
+                if held is not None:
+                    os.close(held)
+
+
+def discard(path: str) -> None:
+    """Remove a file or a directory as far as possible, read-only subdirectories included."""
+    try:
+        is_directory = stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return
+    with suppress(OSError):
+        if is_directory:
+            _remove_directory(path)
+        else:
+            effects.unlink(path)
+
+
+def is_there(path: str) -> bool:
+    """Whether something is at `path`; true if the system does not say."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _remove_directory(path: str) -> None:
+    with suppress(OSError):
+        for directory, _ in tree(path):
+            effects.change_mode(directory, stat.S_IRWXU)
+    effects.remove_tree(path)
+
+
+def _staged_in(directory: str) -> list[str]:
+    """The staged files and directories of this user that are directly in `directory`."""
+    with suppress(OSError):
+        return [
+            path for name in os.listdir(directory) if is_staged(name) and _is_own(path := os.path.join(directory, name))
+        ]
+    return []
+
+
+def _is_own(path: str) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return status.st_uid == os.geteuid() and (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
+
+
+def _removed(path: str) -> Problem:
+    discard(path)
+    if is_there(path):
+        fault = f"{shown(path)}: is left of an initctl that was killed, and could not be removed"
+        return Problem("storage.leftover", fault, "remove it")
+    return Problem("storage.reclaimed", f"{shown(path)}: removed it; an initctl that was killed had left it")

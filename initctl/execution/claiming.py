@@ -1,0 +1,51 @@
+"""What is done before any work: keep other processes out, and remove what a killed one left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from initctl.commit.claims import claimed
+from initctl.commit.leftovers import reclaim
+from initctl.errors import Problem, shown
+from initctl.stores.places import place_of
+
+if TYPE_CHECKING:
+    from initctl.execution.delivery import Delivery
+
+
+@contextmanager
+def alone(delivery: Delivery) -> Iterator[list[Problem]]:
+    """No other process of initctl changes what `delivery` replaces during the body. Yields warnings.
+
+    Two processes may write to one output at once: the last one stays. Otherwise raises `ConflictError` if another
+    process is at work there.
+    """
+    target = delivery.plan.checkpoint.target if delivery.output is None else os.path.realpath(delivery.output)
+    if place_of(target):
+        yield []
+        return
+    warnings = [problem for directory in _directories(delivery, target) for problem in reclaim(directory)]
+    with claimed(target, is_shared=delivery.output is not None) as is_alone:
+        if not is_alone and delivery.output is None:
+            warnings.append(_unlocked(target))
+        yield warnings
+
+
+def _directories(delivery: Delivery, target: str) -> list[str]:
+    """Where an earlier run can have left something: beside the target; and in it, if it is a directory."""
+    found = {os.path.dirname(target): None}
+    if os.path.isdir(target):
+        found[target] = None
+    if delivery.output is None:
+        checkpoint = delivery.plan.checkpoint
+        paths = (os.path.join(checkpoint.directory, file.name) for file in checkpoint.files)
+        found |= {os.path.dirname(os.path.realpath(path)): None for path in paths}
+    return list(found)
+
+
+def _unlocked(target: str) -> Problem:
+    fault = f"{shown(target)}: the file system cannot lock it, so another process could change it at the same time"
+    return Problem("storage.unlocked", fault, "let only one process change it")

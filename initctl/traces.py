@@ -1,0 +1,58 @@
+"""Names of the files that initctl keeps beside a checkpoint while it works on it. They are never part of one."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from zlib import crc32
+
+JOURNAL = ".initctl-journal"
+"""The journal of a patch of a directory. That of a single file has a digest of the file's name behind it."""
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_STAGED = re.compile(r"\.initctl-[0-9a-f]{6}-[0-9]+-[0-9a-f]{8}\.tmp")
+_PARTS = re.compile(r"\.initctl-\w+\.(?:parts|result|gone)")
+_JOURNAL = re.compile(re.escape(JOURNAL) + "(?:-[0-9a-f]{12})?")
+
+
+def staged_path(target: str) -> str:
+    """A new name beside `target`. It says which process made it: the boot, the process ID, and a random part."""
+    name = f".initctl-{_boot()}-{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    return os.path.join(os.path.dirname(target), name)
+
+
+def journal_path(target: str) -> str:
+    """Where the journal of a patch of `target` is: in it, if it is a directory, or else beside it."""
+    if os.path.isdir(target):
+        return os.path.join(target, JOURNAL)
+    return os.path.join(os.path.dirname(target), f"{JOURNAL}-{_digest(os.path.basename(target))}")
+
+
+def is_staged(name: str) -> bool:
+    """Whether a file or a directory of this name is the unfinished result of one process."""
+    return _STAGED.fullmatch(name) is not None
+
+
+def are_parts(name: str) -> bool:
+    """Whether a directory of this name belongs to a result that several processes write."""
+    return _PARTS.fullmatch(name) is not None
+
+
+def is_trace(name: str) -> bool:
+    """Whether a file or a directory of this name is only there while initctl works, or after it was interrupted."""
+    return name.startswith(".initctl-") and (is_staged(name) or are_parts(name) or _JOURNAL.fullmatch(name) is not None)
+
+
+@cache
+def _boot() -> str:
+    try:
+        with open(_BOOT_ID, "rb") as stream:
+            return f"{crc32(stream.read()) & 0xFFFFFF:06x}"
+    except OSError:
+        return "0" * 6
+
+
+def _digest(name: str) -> str:
+    from hashlib import blake2b
+
+    return blake2b(os.fsencode(name), digest_size=6).hexdigest()

@@ -1,0 +1,153 @@
+"""A patch that was killed: every command says so, and `apply --resume` completes it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import initctl
+from tests.execution.checkpoints import sharded, single
+
+RULES = ("-r", "*.weight=normal:std=0.02", "--seed", "7")
+KILLED = """
+import os, signal, sys
+from initctl.commit import effects
+from initctl.__main__ import main
+path = os.path.realpath(sys.argv.pop(1))
+write, count = effects.write, int(sys.argv.pop(1))
+def killing(descriptor, data, offset):
+    global count
+    target = os.readlink(f"/proc/self/fd/{descriptor}")
+    if target.startswith(path) and "/.initctl-" not in target:
+        if not count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        count -= 1
+    return write(descriptor, data, offset)
+effects.write = killing
+main()
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the test asks Linux which file is written")
+
+
+def kill(path: Path, *, after: int, plan: bool = False) -> list[str]:
+    """Let a patch of the checkpoint at `path` be killed `after` so many writes; returns its command line."""
+    how = ["--plan", str(path.with_name("plan.json"))] if plan else RULES
+    command = ["apply", str(path), "--in-place", "--patch", "--threads", "1", *how]
+    run = subprocess.run([sys.executable, "-c", KILLED, str(path), str(after), *command], check=False)
+    assert run.returncode == -signal.SIGKILL
+    return command
+
+
+@pytest.fixture(params=["file", "shards"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return single(tmp_path / "net.safetensors") if request.param == "file" else sharded(tmp_path / "net")
+
+
+def content(path: Path) -> dict[str, bytes]:
+    files = [path] if path.is_file() else sorted(below for below in path.rglob("*") if below.is_file())
+    return {file.name: file.read_bytes() for file in files}
+
+
+@pytest.fixture
+def wanted(path: Path) -> dict[str, bytes]:
+    copy = path.with_name("wanted" + path.suffix)
+    (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
+    assert initctl("apply", str(copy), "--in-place", *RULES).status == 0
+    found = content(copy)
+    (shutil.rmtree if path.is_dir() else os.unlink)(copy)
+    return {path.name: next(iter(found.values()))} if path.is_file() else found
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_resume_completes_it_without_rules_or_seed(path: Path, wanted: dict[str, bytes], after: int):
+    kill(path, after=after)
+    run = initctl("apply", str(path), "--resume")
+    assert (run.status, run.err) == (0, "")
+    assert run.out.splitlines()[-1].startswith(f"wrote {path} (")
+    assert content(path) == wanted
+    assert [name for name in os.listdir(path.parent) if name.startswith(".")] == []
+
+
+def test_the_same_command_completes_it_by_rules_and_by_a_plan(path: Path, wanted: dict[str, bytes]):
+    for plan in (False, True):
+        initctl("plan", str(path), *RULES, "--save", str(path.with_name("plan.json")))
+        assert initctl(*kill(path, after=1, plan=plan)).status == 0
+        assert content(path) == wanted
+
+
+COMMANDS = [
+    ("inspect",),
+    ("plan", *RULES),
+    ("apply", "--in-place", "-r", "*.weight=zeros"),
+    ("apply", "--in-place", "--patch", "-r", "*.weight=zeros"),
+    ("apply", "-o", "out", *RULES),
+    ("stats",),
+    ("doctor",),
+    ("suggest",),
+]
+
+
+def test_every_other_command_refuses_it_and_says_how_to_complete_it(path: Path):
+    kill(path, after=1)
+    before = content(path)
+    for command, *options in COMMANDS:
+        run = initctl(command, str(path), *options)
+        assert run.status == 6, command
+        assert run.out == ""
+        assert f"{path}: a patch" in run.err
+        assert "was interrupted" in run.err
+        assert f"initctl apply --resume {path}" in run.err
+        assert run.err.count("\n") == 1 + ("see: " in run.err)
+    assert content(path) == before
+
+
+def test_a_shard_of_it_is_refused_too(tmp_path: Path):
+    folder = sharded(tmp_path / "net")
+    kill(folder, after=1)
+    run = initctl("inspect", str(folder / "model-3.safetensors"))
+    assert run.status == 6
+    assert f"{folder}: a patch was interrupted" in run.err
+
+
+def test_once_another_file_is_there_its_journal_can_be_removed(tmp_path: Path):
+    path, good = single(tmp_path / "net.safetensors"), single(tmp_path / "good.safetensors")
+    kill(path, after=1)
+    good.replace(path)
+    run = initctl("inspect", str(path))
+    journal = Path(run.err.partition("if other files are there now, remove ")[2].splitlines()[0])
+    assert run.status == 6
+    journal.unlink()
+    assert initctl("inspect", str(path)).status == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("-o", "out.safetensors"), "-o"),
+        (("--in-place",), "--in-place"),
+        (("--in-place", "--patch"), "--in-place"),
+        (("--plan", "plan.json"), "--plan"),
+        (("--part", "1/2"), "--part"),
+        (("--report", "report.json"), "--report"),
+        (("--diff",), "--diff"),
+        (RULES, "--resume cannot be combined with -r, --seed"),
+    ],
+)
+def test_resume_takes_no_other_instructions(tmp_path: Path, options: tuple[str, ...], named: str):
+    path = single(tmp_path / "net.safetensors")
+    run = initctl("apply", str(path), "--resume", *options)
+    assert run.status == 2
+    assert named in run.err
+
+
+def test_there_is_nothing_to_resume_without_an_interrupted_patch(path: Path):
+    run = initctl("apply", str(path), "--resume")
+    assert run.status == 6
+    assert f"{path}: no patch of it was interrupted, so there is nothing to complete" in run.err
