@@ -7,6 +7,8 @@ import re
 from functools import cache
 from zlib import crc32
 
+from initctl import paths
+
 JOURNAL = ".initctl-journal"
 """The journal of a patch of a directory. That of a single file has a digest of the file's name behind it."""
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -23,7 +25,7 @@ def staged_path(target: str) -> str:
 
 def journal_path(target: str) -> str:
     """Where the journal of a patch of `target` is: in it, if it is a directory, or else beside it."""
-    if os.path.isdir(target):
+    if paths.is_directory(target):
         return os.path.join(target, JOURNAL)
     return os.path.join(os.path.dirname(target), f"{JOURNAL}-{_digest(os.path.basename(target))}")
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from initctl import paths
 from initctl.errors import ConflictError, Problem, shown
 from initctl.locks import Busy, locked
 
@@ -19,7 +20,7 @@ def claimed(target: str, *, is_shared: bool = False) -> Iterator[bool]:
     another process is at work.
     """
     with beside(target), _locked(target, is_shared=is_shared) as is_locked:
-        yield is_locked or not os.path.lexists(target)
+        yield is_locked or not paths.is_there(target)
 
 
 @contextmanager

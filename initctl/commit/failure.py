@@ -15,7 +15,12 @@ def storage_errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(Problem("storage.failed", f"{shown(path)}: cannot be written: {_reason(error)}")) from error
+        raise as_storage_error(error, path) from error
+
+
+def as_storage_error(error: OSError, path: str) -> StorageError:
+    """The same of one `error`."""
+    return StorageError(Problem("storage.failed", f"{shown(path)}: cannot be written: {_reason(error)}"))
 
 
 def _reason(error: OSError) -> str:

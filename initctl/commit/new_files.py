@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Self
 
+from initctl import paths
 from initctl.commit import effects
 from initctl.commit.attributes import give_attributes, give_permissions
 from initctl.commit.failure import storage_errors
@@ -114,7 +115,7 @@ class NewDirectory:
                 for name in names:
                     relative = os.path.normpath(os.path.join(below, name))
                     here = os.path.join(self.path, relative)
-                    if relative not in without and not is_trace(name) and not os.path.lexists(here):
+                    if relative not in without and not is_trace(name) and not paths.is_there(here):
                         effects.link(os.path.join(parent, name), here)
 
     def sync(self, mode: int, *, like: str, is_same: bool = False) -> list[str]:
@@ -138,9 +139,11 @@ class NewDirectory:
 
 def _make_directories(path: str) -> None:
     """Make the directory `path`, and those above it, unless they are there."""
-    if not os.path.isdir(path):
-        _make_directories(os.path.dirname(path))
-        with suppress(FileExistsError):  # another process was first
+    with suppress(FileExistsError):
+        try:
+            effects.make_directory(path)
+        except FileNotFoundError:
+            _make_directories(os.path.dirname(path))
             effects.make_directory(path)
 
 

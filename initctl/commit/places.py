@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from initctl import paths
 from initctl.commit.staging import StagedFile
 from initctl.errors import Problem, StorageError, UsageError, shown
 from initctl.stores.url import did_you_mean_url, scheme_of
@@ -22,8 +23,8 @@ def check_file_place(path: str) -> None:
     `UsageError` if it is a URL.
     """
     check_is_local(path)
-    target = os.path.realpath(path)
-    if is_open_stream(path) or (os.path.exists(target) and not os.path.isfile(target)):
+    target = paths.real(path)
+    if is_open_stream(path) or (paths.is_there(target) and not paths.is_file(target)):
         raise StorageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name a regular file"))
     check_parent(target, path)
     with StagedFile(target):
@@ -40,9 +41,9 @@ def check_is_local(path: str) -> None:
 def check_parent(path: str, output: str) -> None:
     """Raise `StorageError` if the directory of the real `path` does not exist. Messages call the path `output`."""
     parent = os.path.dirname(path)
-    if os.path.exists(parent) and not os.path.isdir(parent):
+    if paths.is_there(parent) and not paths.is_directory(parent):
         raise StorageError(Problem("output.parent", f"{shown(output)}: {shown(parent)} is not a directory"))
-    if not os.path.isdir(parent):
+    if not paths.is_directory(parent):
         message = f"{shown(output)}: the directory {shown(parent)} does not exist"
         hint = about_home(output) or did_you_mean_url(output) or "create it first"
         raise StorageError(Problem("output.parent", message, hint))

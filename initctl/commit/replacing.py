@@ -6,14 +6,13 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from tempfile import TemporaryDirectory
 
 from initctl.commit import effects
 from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import sync_directory
 from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
+from initctl.traces import staged_path
 
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 """Error codes of renaming a directory to the name of a file, or of a directory that is not empty."""
@@ -60,9 +59,15 @@ def check_exchange(staged: str, target: str) -> None:
     """Raise `StorageError` if no directory can replace the one at `target` in one step. Two empty ones try it, in the
     directory `staged`, so that nothing else is left if this process is killed.
     """
-    empty = partial(TemporaryDirectory, dir=staged)
-    with storage_errors(target), empty() as one, empty() as other:
-        _exchange(one, other, target)
+    one, other = (staged_path(os.path.join(staged, "")) for _ in range(2))
+    with storage_errors(target):
+        try:
+            for path in (one, other):
+                effects.make_directory(path)
+            _exchange(one, other, target)
+        finally:
+            for path in (one, other):
+                effects.remove_tree(path)
 
 
 def _took_place(path: str, target: str, check_before_replacing: Callable[[], None] | None) -> bool:

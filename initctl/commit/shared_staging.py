@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from initctl import paths
 from initctl.commit import effects
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
@@ -47,12 +48,12 @@ class SharedStaging:
     @property
     def shown(self) -> str:
         """What a user must remove to begin again."""
-        return " and ".join(shown(path) for path in (self.path, self._outgoing) if os.path.lexists(path))
+        return " and ".join(shown(path) for path in (self.path, self._outgoing) if paths.is_there(path))
 
     @property
     def result(self) -> str:
         """The path of the result: in the directory; or beside the target, once the commit of a directory has begun."""
-        return self._result if os.path.lexists(self._result) or not os.path.lexists(self._outgoing) else self._outgoing
+        return self._result if paths.is_there(self._result) or not paths.is_there(self._outgoing) else self._outgoing
 
     def make(self) -> None:
         """Make the directory, unless it exists."""
@@ -95,7 +96,7 @@ class SharedStaging:
     def sync_names(self) -> None:
         """Flush the names of all files in the result to the disk."""
         with storage_errors(self.target):
-            if os.path.isdir(self.result):
+            if paths.is_directory(self.result):
                 for directory, _ in tree(self.result):
                     sync_directory(directory)
 
@@ -156,7 +157,7 @@ class SharedStaging:
             if self.result == self._outgoing and self._noted() == _inode(self._outgoing):
                 return self._outgoing
             self.leave(_COMMITTING, str(_inode(self._result)).encode())
-            if not os.path.isdir(self._result):
+            if not paths.is_directory(self._result):
                 return self._result
             discard(self._outgoing)
             effects.rename(self._result, self._outgoing)
@@ -173,7 +174,7 @@ class SharedStaging:
         """Whether only what `sweep` removes is here: a commit was killed while it removed the directory. The target is
         there, and is the result unless the note that says so is removed already.
         """
-        if not os.path.lexists(self._gone) or os.path.lexists(self.path):
+        if not paths.is_there(self._gone) or paths.is_there(self.path):
             return False
         there = _inode(self.target)
         return there is not None and _noted_in(self._gone) in (there, None)
@@ -195,7 +196,7 @@ class SharedStaging:
             with storage_errors(self.target):
                 effects.rename(self.path, self._gone)
             self.sweep()
-        if left := [path for path in (self._gone, self._outgoing) if os.path.lexists(path)]:
+        if left := [path for path in (self._gone, self._outgoing) if paths.is_there(path)]:
             message = f"{shown(self.target)}: is in place, but {shown(left[0])} could not be removed"
             raise UncertainError(Problem("storage.leftover", message, "remove it"))
 

@@ -17,13 +17,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn, Self
+from typing import Self
 
+from initctl import paths
 from initctl.commit import effects
 from initctl.commit.attributes import new_file_mode
 from initctl.commit.claims import beside
 from initctl.commit.copying import write_all
-from initctl.commit.failure import storage_errors
+from initctl.commit.failure import as_storage_error, storage_errors
 from initctl.commit.leftovers import discard, is_there
 from initctl.commit.new_files import NewDirectory, NewFile
 from initctl.commit.replacing import replace_directory, replace_file
@@ -60,8 +61,8 @@ class _Stage:
         with undisturbed():
             discard(self.path)
             self._release()
-        if is_there(self.path) and (error is None or isinstance(error, InitctlError)):
-            self._refuse(error)
+        if is_there(self.path):
+            self._name_leftover(error)
 
     def committed(self) -> None:
         """What was staged is in place."""
@@ -74,13 +75,17 @@ class _Stage:
             with suppress(OSError):
                 os.close(held)
 
-    def _refuse(self, error: InitctlError | None) -> NoReturn:
+    def _name_leftover(self, error: object) -> None:
+        """Raise an error that names what is left, besides the `error` of the environment, if there was one."""
         fault = f"{shown(self.path)} could not be removed"
         message = f"{shown(self.target)}: is in place, but {fault}" if self.is_committed else fault
         leftover = Problem("storage.leftover", message, "remove it")
-        if error:
+        if error is None:
+            raise (UncertainError if self.is_committed else StorageError)(leftover)
+        if isinstance(error, OSError):
+            error = as_storage_error(error, self.target)
+        if isinstance(error, InitctlError):
             raise type(error)(*error.problems, leftover) from error
-        raise (UncertainError if self.is_committed else StorageError)(leftover)
 
 
 class StagedFile(NewFile):
@@ -161,9 +166,9 @@ def write_file(path: str, parts: Iterable[bytes]) -> None:
     """Write `parts`, in order, to the file `path`, in one step. It keeps the permissions of the old file, if there is
     one.
     """
-    target = os.path.realpath(path)
     with storage_errors(path):
-        mode = os.stat(target).st_mode if os.path.exists(target) else new_file_mode()
+        target = paths.real(path)
+        mode = os.stat(target).st_mode if paths.is_there(target) else new_file_mode()
     with beside(target), StagedFile(target) as staged:
         offset = 0
         for part in parts:

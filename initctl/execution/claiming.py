@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from initctl import paths
 from initctl.commit.claims import claimed
+from initctl.commit.failure import storage_errors
 from initctl.commit.leftovers import reclaim
 from initctl.errors import Problem, shown
 from initctl.stores.places import place_of
@@ -23,12 +25,15 @@ def alone(delivery: Delivery) -> Iterator[list[Problem]]:
     Two processes may write to one output at once: the last one stays. Otherwise raises `ConflictError` if another
     process is at work there.
     """
-    target = delivery.plan.checkpoint.target if delivery.output is None else os.path.realpath(delivery.output)
+    with storage_errors(delivery.path):
+        target = delivery.plan.checkpoint.target if delivery.output is None else paths.real(delivery.output)
     if place_of(target):
         yield []
         return
-    warnings = [problem for directory in _directories(delivery, target) for problem in reclaim(directory)]
-    with claimed(target, is_shared=delivery.output is not None) as is_alone:
+    with ExitStack() as stack:
+        with storage_errors(delivery.path):
+            warnings = [problem for directory in _directories(delivery, target) for problem in reclaim(directory)]
+            is_alone = stack.enter_context(claimed(target, is_shared=delivery.output is not None))
         if not is_alone and delivery.output is None:
             warnings.append(_unlocked(target))
         yield warnings
@@ -37,12 +42,12 @@ def alone(delivery: Delivery) -> Iterator[list[Problem]]:
 def _directories(delivery: Delivery, target: str) -> list[str]:
     """Where an earlier run can have left something: beside the target; and in it, if it is a directory."""
     found = {os.path.dirname(target): None}
-    if os.path.isdir(target):
+    if paths.is_directory(target):
         found[target] = None
     if delivery.output is None:
         checkpoint = delivery.plan.checkpoint
-        paths = (os.path.join(checkpoint.directory, file.name) for file in checkpoint.files)
-        found |= {os.path.dirname(os.path.realpath(path)): None for path in paths}
+        files = (os.path.join(checkpoint.directory, file.name) for file in checkpoint.files)
+        found |= {os.path.dirname(paths.real(path)): None for path in files}
     return list(found)
 
 

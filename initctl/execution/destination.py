@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl import paths
 from initctl.commit.attributes import new_file_mode
 from initctl.commit.mounts import check_no_bucket
 from initctl.commit.places import check_parent, is_open_stream
@@ -57,7 +58,7 @@ class Destination(NamedTuple):
     @property
     def has_content(self) -> bool:
         """Whether a file is there, or a directory that is not empty."""
-        return os.path.isfile(self.path) or (os.path.isdir(self.path) and bool(os.listdir(self.path)))
+        return paths.is_file(self.path) or (paths.is_directory(self.path) and bool(os.listdir(self.path)))
 
 
 def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, overwrite: bool | None) -> Destination:
@@ -67,7 +68,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     `StorageError` if its directory is missing, and `ConflictError` if it must not be replaced: a file that is not a
     checkpoint unless `overwrite` is true, and any file or directory if `overwrite` is false.
     """
-    path = os.path.realpath(output)
+    path = paths.real(output)
     if is_open_stream(output):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name a regular file"))
     check_parent(path, output)
@@ -79,7 +80,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     there = place_of(path)
     is_new_only = is_directory and there is not None and not isinstance(there.store, History)
     check = partial(_check_new, path, output) if is_new_only else None
-    if not os.path.lexists(path):
+    if not paths.is_there(path):
         mode = _mode(checkpoint, is_directory=is_directory)
         return Destination(path, mode, is_directory, no_clobber=overwrite is False, check=check)
     _check_is_other(checkpoint, path, output)
@@ -128,14 +129,14 @@ def check_not_linked(checkpoint: Checkpoint, files: Iterable[CheckpointFile]) ->
     """Raise `ConflictError` if `files` of `checkpoint` would be overwritten through symbolic links."""
     for file in files:
         path = os.path.join(checkpoint.directory, file.name)
-        if os.path.islink(path):
+        if paths.is_link(path):
             message = f"{shown(path)}: is a symbolic link, and its target would be overwritten"
-            raise ConflictError(Problem("output.link", message, f"name {shown(os.path.realpath(path))} instead"))
+            raise ConflictError(Problem("output.link", message, f"name {shown(paths.real(path))} instead"))
 
 
 def real_path(checkpoint: Checkpoint, file: CheckpointFile) -> str:
     """The real path of `file`, whose name in the directory of `checkpoint` may be a link."""
-    return os.path.realpath(os.path.join(checkpoint.directory, file.name))
+    return paths.real(os.path.join(checkpoint.directory, file.name))
 
 
 def check_not_here(path: str) -> None:
@@ -226,9 +227,9 @@ def check_not_source(plan: Plan, output: str) -> None:
     """Raise `UsageError` if `output` is another checkpoint that `plan` copies tensors from."""
     places = [place.checkpoint for action in plan.actions for place in action.sources.values()]
     sources = {id(source): source for source in places if source is not plan.checkpoint}.values()
-    paths = [os.path.join(source.directory, file.name) for source in sources for file in source.files]
-    paths += [source.target for source in sources]
-    if os.path.exists(output) and any(os.path.samefile(output, path) for path in paths if os.path.exists(path)):
+    others = [os.path.join(source.directory, file.name) for source in sources for file in source.files]
+    others += [source.target for source in sources]
+    if os.path.exists(output) and any(os.path.samefile(output, path) for path in others if os.path.exists(path)):
         message = f"{shown(output)}: is a checkpoint that a rule copies from"
         raise UsageError(Problem("output.is_source", message, "name another file or directory"))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from initctl import paths
 from initctl.commit.mounts import check_no_bucket
 from initctl.execution.destination import (
     Destination,
@@ -72,7 +73,7 @@ def checked(place: Destination, output: str, names: Iterable[str]) -> Destinatio
     if not place.is_directory or place.no_clobber or (there and not isinstance(there.store, History)):
         return place
     check = partial(check_replaced, place.path, output, tuple(names))
-    if os.path.lexists(place.path):
+    if paths.is_there(place.path):
         check()
     return place._replace(check=check)
 

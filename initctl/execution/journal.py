@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from initctl import paths
 from initctl.commit import effects
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
@@ -30,8 +31,8 @@ def resumed(path: str) -> Plan:
     Raises `ConflictError` if no patch was interrupted, or if other files are there now; `InputError` if the journal is
     damaged.
     """
-    journal = journal_path(os.path.realpath(path))
-    if not os.path.lexists(journal):
+    journal = journal_path(paths.real(path))
+    if not paths.is_there(journal):
         fault = f"{shown(path)}: no patch of it was interrupted, so there is nothing to complete"
         raise ConflictError(Problem("patch.none", fault))
     return SavedPlan.at(journal).restored(path, unfinished=True)
@@ -46,7 +47,7 @@ class Journal:
     def __init__(self, plan: Plan) -> None:
         self.path = journal_path(plan.checkpoint.target)
         self._plan = plan
-        self.is_begun = os.path.lexists(self.path)
+        self.is_begun = paths.is_there(self.path)
         if self.is_begun and _identity(SavedPlan.at(self.path).document) != _identity(plan.to_document()):
             fault = f"{shown(plan.checkpoint.path)}: a patch by other rules, or with another seed, was interrupted"
             hint = f"complete that one with initctl apply --resume {shown(plan.checkpoint.path)}"

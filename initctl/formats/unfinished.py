@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from initctl import paths
 from initctl.errors import ConflictError, Problem, shown
 from initctl.locks import Busy, locked
 from initctl.traces import journal_path
@@ -21,13 +22,13 @@ _LEVELS = 4
 def check_finished(checkpoint: Checkpoint) -> None:
     """Raise `ConflictError` if a patch of one of the checkpoint's files is not complete."""
     for file in checkpoint.files:
-        check_file_finished(os.path.realpath(os.path.join(checkpoint.directory, file.name)))
+        check_file_finished(paths.real(os.path.join(checkpoint.directory, file.name)))
 
 
 def check_file_finished(path: str) -> None:
     """Raise `ConflictError` if a patch of the file or directory at the real `path` is not complete."""
     for patched in _patched(path):
-        if os.path.lexists(journal_path(patched)):
+        if paths.is_there(journal_path(patched)):
             raise _unfinished(patched)
 
 

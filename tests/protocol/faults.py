@@ -1,0 +1,195 @@
+"""One fault at one call, and what must be true afterwards.
+
+A  every reader sees the old result or the new one, never a mix
+X  after success the new one is there, after a failure the old one; status 7 means that it is the new one
+L  nothing else is left, unless the process was killed, or the message names it
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import initctl
+from initctl.traces import is_staged
+from tests.protocol.counting import watched
+from tests.protocol.scenarios import Stage, traces, tree
+
+_SHORT = ("write", "copy", "preadv", "pread")
+"""Calls that may do less than they were asked for."""
+_ENDS = {"TERM": signal.SIGTERM, "INT": signal.SIGINT, "HUP": signal.SIGHUP}
+
+
+class Ended(BaseException):
+    """What the handler of a signal raises."""
+
+
+@dataclass
+class Fault:
+    """What happens at call `number` of a run; `name` is the name of that call, once it was made."""
+
+    kind: str
+    number: int
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self._made = 0
+        self._lock = Lock()
+
+    def __call__(self, name: str, arguments: tuple[Any, ...], call: Callable[[], Any]) -> Any:
+        with self._lock:
+            self._made += 1
+            at = self._made
+        if at == self.number:
+            self.name = name
+        if at == self.number or (at > self.number and self.kind == "EIO for ever"):
+            return self._happen(name, arguments, call)
+        return call()
+
+    def _happen(self, name: str, arguments: tuple[Any, ...], call: Callable[[], Any]) -> Any:
+        if self.kind == "KILL":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind == "KILL after":
+            with suppress(OSError):
+                call()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind in _ENDS:
+            os.kill(os.getpid(), _ENDS[self.kind])
+            return call()
+        if self.kind == "TERM and INT":
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            return call()
+        if self.kind == "short":
+            return _short(name, arguments, call)
+        code = getattr(errno, self.kind.partition(" ")[0])
+        raise OSError(code, os.strerror(code))
+
+
+def _short(name: str, arguments: tuple[Any, ...], call: Callable[[], Any]) -> Any:
+    """One byte is transferred instead of all."""
+    if name not in _SHORT:
+        return call()
+    if name == "write":
+        descriptor, data, offset = arguments
+        return os.pwrite(descriptor, bytes(memoryview(data).cast("B")[:1]), offset)
+    if name == "copy":
+        source, destination, _, start, offset = arguments
+        return os.copy_file_range(source, destination, 1, start, offset)
+    if name == "preadv":
+        descriptor, (room,), offset = arguments
+        return os.preadv(descriptor, [memoryview(room).cast("B")[:1]], offset)
+    descriptor, length, offset = arguments
+    return os.pread(descriptor, min(length, 1), offset)
+
+
+KINDS = (
+    "EIO", "ENOSPC", "EPERM", "EACCES", "ENOMEM", "EMFILE", "EIO for ever", "short",
+    "TERM", "INT", "HUP", "TERM and INT", "KILL", "KILL after",
+)  # fmt: skip
+
+
+def sweep(stage: Stage, kind: str, *, step: int = 1, first: int = 1) -> tuple[int, list[str]]:
+    """Play `stage` with a fault of this `kind` at every `step`-th call. Returns how often, and what was violated."""
+    runs, violations = 0, []
+    while True:
+        fault = Fault(kind, first + runs * step)
+        stage.begin()
+        end = _killed(stage, fault) if kind.startswith("KILL") else _end(stage, fault)
+        if not (fault.name or end == "killed"):
+            return runs, violations
+        runs += 1
+        try:
+            if end == "killed":
+                _check_killed(stage)
+            else:
+                _check(stage, end)
+        except AssertionError as error:
+            violations.append(f"{kind} at call {fault.number} ({fault.name}): {error}")
+
+
+def _end(stage: Stage, fault: Fault) -> BaseException | None:
+    """The exception that ended the play, if one did."""
+
+    heeded = True
+
+    def end(number: int, _: object) -> None:
+        if heeded:
+            ignore()
+            raise Ended
+
+    def ignore() -> None:  # as the command line does, once the result is in place
+        nonlocal heeded
+        heeded = False
+
+    before = {number: signal.signal(number, end) for number in _ENDS.values()}
+    try:
+        with watched(fault):
+            stage.play(ignore)
+    except (initctl.InitctlError, Ended) as error:
+        return error
+    except BaseException as error:  # a bug
+        return AssertionError(f"{type(error).__name__}: {error}")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return None
+
+
+def _killed(stage: Stage, fault: Fault) -> str | None:
+    """`killed`, or None if the play came to its end before."""
+    child = os.fork()
+    if not child:
+        try:
+            with watched(fault):
+                stage.play()
+        except BaseException as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL), code
+    return "killed" if code else None
+
+
+def _check(stage: Stage, end: BaseException | None) -> None:
+    found, left = tree(stage.folder), traces(stage.folder)
+    if isinstance(end, AssertionError):
+        raise end
+    status = end.exit_status if isinstance(end, initctl.InitctlError) else 130 if end else 0
+    said = str(end) if end else ""
+    unnamed = [name for name in left if os.path.basename(name) not in said]
+    if status == 7 and stage.scenario.is_patch and found != stage.new:
+        assert any(not is_staged(os.path.basename(name)) for name in left), f"a patch without its journal: {said}"
+        stage.play_again()
+        found, unnamed = tree(stage.folder), traces(stage.folder)
+    wanted = stage.new if status in (0, 7) else stage.old
+    assert found == wanted, f"status {status}, {_difference(stage, found)}: {said}"
+    assert not unnamed or (stage.scenario.is_patch and status == 7), f"status {status}, left {unnamed}: {said}"
+
+
+def _check_killed(stage: Stage) -> None:
+    found, left = tree(stage.folder), traces(stage.folder)
+    if not (stage.scenario.is_patch and any(not is_staged(os.path.basename(name)) for name in left)):
+        assert found in (stage.old, stage.new), f"killed, {_difference(stage, found)}"
+    stage.play_again()
+    found, left = tree(stage.folder), traces(stage.folder)
+    assert found == stage.new, f"killed and run again, {_difference(stage, found)}"
+    assert not left, f"killed and run again, left {left}"
+
+
+def _difference(stage: Stage, found: object) -> str:
+    assert isinstance(found, dict)
+    if found == stage.old:
+        return "the old one"
+    if found == stage.new:
+        return "the new one"
+    names = {n for n in {*found, *stage.old, *stage.new} if found.get(n) not in (stage.old.get(n), stage.new.get(n))}
+    return f"a mix, {sorted(names)}" if names else "a mix of files"
