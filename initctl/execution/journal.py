@@ -62,10 +62,13 @@ class Journal:
             write_all(staged.descriptor, content, 0)
             staged.sync(0o600)
             try:
-                staged.commit()
+                staged.commit(on_commit=self._note_begun)
             except UncertainError as error:  # a power failure could bring back the old directory, without it
                 discard(self.path)
+                self.is_begun = False
                 raise StorageError(*error.problems) from error
+
+    def _note_begun(self) -> None:
         self.is_begun = True
 
     def end(self) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from threading import Lock
 from typing import Any
 
@@ -40,13 +42,13 @@ class Fault:
     name: str = ""
 
     def __post_init__(self) -> None:
-        self._made = 0
+        self.made = 0
         self._lock = Lock()
 
     def __call__(self, name: str, arguments: tuple[Any, ...], call: Callable[[], Any]) -> Any:
         with self._lock:
-            self._made += 1
-            at = self._made
+            self.made += 1
+            at = self.made
         if at == self.number:
             self.name = name
         if at == self.number or (at > self.number and self.kind == "EIO for ever"):
@@ -96,15 +98,28 @@ KINDS = (
 )  # fmt: skip
 
 
-def sweep(stage: Stage, kind: str, *, step: int = 1, first: int = 1) -> tuple[int, list[str]]:
-    """Play `stage` with a fault of this `kind` at every `step`-th call. Returns how often, and what was violated."""
-    runs, violations = 0, []
-    while True:
-        fault = Fault(kind, first + runs * step)
+def sampled(stage: Stage, tries: int, seed: str) -> list[int]:
+    """The numbers of `tries` of the calls that a play of `stage` makes, in order."""
+    stage.begin()
+    counting = Fault("none", 0)
+    with watched(counting):
+        stage.play()
+    return sorted(random.Random(seed).sample(range(1, counting.made + 1), min(tries, counting.made)))
+
+
+def sweep(stage: Stage, kind: str, numbers: Iterable[int] | None = None) -> tuple[int, list[str]]:
+    """Play `stage` with a fault of this `kind` at each call, or only at those with the given `numbers`.
+
+    Returns how often, and what was violated.
+    """
+    runs = 0
+    violations: list[str] = []
+    for number in numbers or count(1):
+        fault = Fault(kind, number)
         stage.begin()
         end = _killed(stage, fault) if kind.startswith("KILL") else _end(stage, fault)
         if not (fault.name or end == "killed"):
-            return runs, violations
+            break
         runs += 1
         try:
             if end == "killed":
@@ -113,6 +128,7 @@ def sweep(stage: Stage, kind: str, *, step: int = 1, first: int = 1) -> tuple[in
                 _check(stage, end)
         except AssertionError as error:
             violations.append(f"{kind} at call {fault.number} ({fault.name}): {error}")
+    return runs, violations
 
 
 def _end(stage: Stage, fault: Fault) -> BaseException | None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from initctl.commit import effects
-from tests.protocol.faults import KINDS, sweep
+from tests.protocol.faults import KINDS, sampled, sweep
 from tests.protocol.scenarios import SCENARIOS, Stage
 
 ALL = bool(os.environ.get("INITCTL_ALL_FAULTS"))
 """Every fault at every call, as `python -m tests.protocol` does. Otherwise each fault is tried at some calls."""
-STEPS = {"KILL": 11, "KILL after": 23, "EIO": 9}
-_OTHER_STEP = 31
+TRIES = {"KILL": 12, "KILL after": 6, "EIO": 12}
+_OTHER_TRIES = 3
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::initctl.InitctlWarning"),
@@ -25,9 +25,9 @@ pytestmark = [
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_no_fault_at_any_call_leaves_a_mix_or_a_lost_success_or_a_leftover(tmp_path: Path, name: str):
     stage = Stage(SCENARIOS[name], tmp_path / "play")
-    for number, kind in enumerate(KINDS):
-        step = 1 if ALL else STEPS.get(kind, _OTHER_STEP)
-        runs, violations = sweep(stage, kind, step=step, first=1 + (0 if ALL else number % step))
+    for kind in KINDS:
+        numbers = None if ALL else sampled(stage, TRIES.get(kind, _OTHER_TRIES), f"{name} {kind}")
+        runs, violations = sweep(stage, kind, numbers)
         assert runs
         assert violations == []
 
@@ -36,14 +36,15 @@ class TestTheSweepSees:
     """The checks above see what they are to see."""
 
     def violations(self, tmp_path: Path, name: str, kind: str) -> list[str]:
-        return sweep(Stage(SCENARIOS[name], tmp_path / "play"), kind)[1]
+        stage = Stage(SCENARIOS[name], tmp_path / "play")
+        return sweep(stage, kind, sampled(stage, 40, "all"))[1]
 
     def test_a_file_that_is_written_over_the_old_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         def copied(path: str, target: str, **_: object) -> None:
             content = Path(path).read_bytes()
             descriptor = effects.create(target, mode=0o600, may_exist=True)
-            effects.write(descriptor, content[:100], 0)
-            effects.write(descriptor, content[100:], 100)
+            effects.write(descriptor, content[: len(content) // 2], 0)
+            effects.write(descriptor, content[len(content) // 2 :], len(content) // 2)
             effects.close(descriptor)
 
         monkeypatch.setattr("initctl.commit.staging.replace_file", copied)
@@ -57,7 +58,7 @@ class TestTheSweepSees:
     def test_a_patch_without_its_journal(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("initctl.execution.journal.Journal.begin", lambda self: setattr(self, "is_begun", True))
         monkeypatch.setattr("initctl.execution.journal.Journal.end", lambda _: None)
-        assert any("a mix" in violation for violation in self.violations(tmp_path, "patch of a file", "KILL after"))
+        assert any("a mix" in violation for violation in self.violations(tmp_path, "patch of shards", "KILL after"))
 
     def test_a_short_write_that_is_taken_for_a_whole_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(
