@@ -20,6 +20,7 @@ from initctl.planning.overview import amount, on_devices, overview
 from initctl.planning.resizing import deciding
 from initctl.reshaping import UNCHANGED, Reshaping
 from initctl.rules.expressions.terms import BASE, CONFIG
+from initctl.system_errors import explaining_failures
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
 PHILOX, TORCH = "philox", "torch"
@@ -115,6 +116,7 @@ class Plan(Displayed):
         """The fields of `config.json` that get another value."""
         return self.checkpoint.result.fields
 
+    @explaining_failures
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the plan to the file `path`. `initctl.load_plan` loads it, for exactly this checkpoint.
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.opening import unreadable
+from initctl.formats.opening import status_at, unreadable
+from initctl.system_errors import is_of_the_file
 
 _HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 """Names of files in `blobs/` of Hugging Face's cache: a git SHA-1, or the SHA-256 of a file in Git LFS."""
@@ -74,9 +75,11 @@ def status_within(path: str, directory: str) -> os.stat_result | None:
     file with another status.
     """
     try:
-        real = os.path.realpath(path)
-    except OSError:  # a link without permission to follow it, such as those of another user's processes
-        return None
+        real = os.path.realpath(path, strict=True)
+    except OSError as error:
+        if is_of_the_file(error):  # broken, or without permission to follow it: links of another user's processes
+            return None
+        raise unreadable(path, error) from None
     return _regular(real) if is_within(real, directory) else None
 
 
@@ -109,11 +112,8 @@ def _status(entry: os.DirEntry[str], directory: str) -> os.stat_result | None:
 
 def _regular(path: str) -> os.stat_result | None:
     """The status of the regular file at `path`; None if it is something else, such as a link, or does not exist."""
-    try:
-        status = os.lstat(path)
-    except OSError:  # the file is gone; or a link leads to nothing, or to itself
-        return None
-    return status if stat.S_ISREG(status.st_mode) else None
+    status = status_at(path, follow=False)
+    return status if status and stat.S_ISREG(status.st_mode) else None
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

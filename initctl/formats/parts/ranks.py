@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.opening import status_at
 from initctl.grouping import grouped
 
 
@@ -194,5 +195,5 @@ def _others(path: str, own: _File) -> Iterator[_File]:
         place = "/".join((entry, *below))
         found = _file(place)
         is_alike = found is not None and (found.ranks, found.alike) == (own.ranks, own.alike)
-        if found and is_alike and os.path.lexists(os.path.join(directory, place)):
+        if found and is_alike and status_at(os.path.join(directory, place), follow=False):
             yield found
