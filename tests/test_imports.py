@@ -43,7 +43,7 @@ LAYERS = (
     {"tensors"},
     {"argument_types", "display", "schemas", "topics"},
     {"dtypes", "coworkers", "threads", "events", "suggestions", "entry_points", "grouping"},
-    {"integers", "system_errors"},
+    {"hub_cache", "integers", "system_errors"},
     {"errors"},
     {"excerpt"},
     {"arguments", "escaping", "version"},

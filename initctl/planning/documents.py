@@ -35,7 +35,7 @@ def read_document(path: str) -> dict[str, Any]:
     """The document in the file at `path`, as it was saved. Raises `InputError`."""
     fault, hint = "is not a saved plan", "save one with initctl plan --save"
     with refusing(path, "plan", fault, hint):
-        document = parse_object(read_small(path, LONGEST))
+        document = parse_object(read_small(path, LONGEST), allow_surrogates=True)
     if "predicateType" in document:
         malformed(shown(path), f"{fault}: it is a report", "a report is for initctl verify --report")
     if document.get("schema") != SCHEMA:
@@ -59,7 +59,7 @@ def check_replaceable(path: str) -> None:
 def _is_plan(path: str) -> bool:
     """Whether the file at `path` holds a plan of any version; false if it cannot be read."""
     with suppress(InputError, Malformed):
-        return str(parse_object(read_small(path, LONGEST)).get("schema")).startswith(PLAN)
+        return str(parse_object(read_small(path, LONGEST), allow_surrogates=True).get("schema")).startswith(PLAN)
     return False
 
 

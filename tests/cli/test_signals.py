@@ -148,6 +148,28 @@ main()
         assert [error["code"] for error in document["errors"]] == ["page.interrupted", "report.interrupted"]
 
 
+@pytest.mark.parametrize("option", ["--save", "--html"])
+def test_a_signal_once_a_file_of_its_own_is_written_comes_too_late(folder, option):
+    checkpoint(folder / "net.safetensors", {"w": ("F32", (4,))})
+    reporting = f"""
+import os, signal, sys
+from initctl.planning import Plan
+report = Plan.report
+def interrupted(self, **options):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return report(self, **options)
+Plan.report = interrupted
+sys.argv = ["initctl", "plan", "net.safetensors", "-r", "w=normal", "{option}", "written"]
+from initctl.__main__ import main
+main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", reporting], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    status, out, err = ended(process)
+    assert (status, err) == (0, "")
+    assert out.startswith("tensor")
+    assert (folder / "written").stat().st_size
+
+
 @pytest.mark.parametrize(
     ("module", "end"),
     [

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from typing import NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.opening import status_at, unreadable
+from initctl.hub_cache import in_hub_cache as in_hub_cache
 from initctl.system_errors import is_of_the_file
-
-_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-"""Names of files in `blobs/` of Hugging Face's cache: a git SHA-1, or the SHA-256 of a file in Git LFS."""
 
 
 class Folder(NamedTuple):
@@ -86,12 +83,6 @@ def status_within(path: str, directory: str) -> os.stat_result | None:
 def is_within(path: str, directory: str) -> bool:
     """Whether `path` is in `directory`, or in Hugging Face's cache. Both are real paths."""
     return os.path.commonpath([path, directory]) == directory or in_hub_cache(path)
-
-
-def in_hub_cache(path: str) -> bool:
-    """Whether the file at `path`, a real path, is in Hugging Face's cache, named by its content's hash."""
-    blobs, name = os.path.split(path)
-    return bool(_HASH.fullmatch(name)) and os.path.basename(blobs) == "blobs"
 
 
 def plain_name(name: str) -> tuple[str, str] | None:
