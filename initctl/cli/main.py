@@ -58,7 +58,10 @@ def main() -> NoReturn:
         os.environ["NO_COLOR"] = "1"
     if not _is_verbose(sys.argv):
         drop_unraisable()
-    open_streams()
+    try:
+        open_streams()
+    except OSError as error:
+        leave(_fail(sys.argv[1:], StorageError.exit_status, failure(error).problems))
     raise_on_signals()
     leave(run(sys.argv[1:]))
 

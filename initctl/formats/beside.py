@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
 from initctl.formats.file_formats import read_table
-from initctl.formats.opening import is_folder, unreadable
+from initctl.formats.opening import entries_of, is_folder
 from initctl.formats.optimizers import Optimizer, optimizers
 from initctl.formats.optimizers.masters import Copies, masters
-from initctl.system_errors import is_of_the_file
 
 if TYPE_CHECKING:
     from initctl.formats.checkpoint import Checkpoint
@@ -113,14 +112,8 @@ def _names(checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def _listed(directory: str) -> Iterator[str]:
-    try:
-        with os.scandir(directory) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        if is_of_the_file(error):
-            return
-        raise unreadable(directory, error) from None
-    yield from (f"{entry.name}/" if _is_folder(entry) else entry.name for entry in entries)
+    with suppress(InputError):
+        yield from (f"{entry.name}/" if _is_folder(entry) else entry.name for entry in entries_of(directory))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

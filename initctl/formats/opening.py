@@ -81,6 +81,26 @@ def _status_of_regular(descriptor: int, path: str) -> os.stat_result:
     return status
 
 
+def entries_of(folder: str) -> list[os.DirEntry[str]]:
+    """The entries of the directory at `folder`, sorted by name. Raises what `unreadable` returns.
+
+    Python repeats calls that a signal interrupts, but not the one that opens a directory.
+    """
+    while True:
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except InterruptedError:
+            continue
+        except OSError as error:
+            raise unreadable(folder, error) from None
+
+
+def names_in(folder: str) -> list[str]:
+    """The names of the entries of the directory at `folder`, sorted."""
+    return [entry.name for entry in entries_of(folder)]
+
+
 def close(descriptor: int) -> None:
     """Close a file that was only read. What was read is right, whatever closing it says."""
     with suppress(OSError):

@@ -21,7 +21,7 @@ from initctl.formats.directories.weight_names import (
 )
 from initctl.formats.file_formats import read_table
 from initctl.formats.mistaken.not_checkpoints import refuse_directory
-from initctl.formats.opening import is_folder, status_at
+from initctl.formats.opening import is_folder, names_in, status_at
 from initctl.formats.parts.lone_files import alone
 from initctl.formats.parts.ranks import ranks_among
 from initctl.formats.parts.slices import are_slices, put_together
@@ -160,7 +160,7 @@ def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
 
 
 def _weights_in(home: str, folder: str) -> list[str]:
-    return [name for name in os.listdir(os.path.join(home, folder)) if weight_name(name)]
+    return [name for name in names_in(os.path.join(home, folder)) if weight_name(name)]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.opening import status_at, unreadable
+from initctl.formats.opening import entries_of, status_at, unreadable
 from initctl.hub_cache import in_hub_cache as in_hub_cache
 from initctl.system_errors import is_of_the_file
 
@@ -37,7 +37,7 @@ def read_folder(folder: str, directory: str) -> Folder:
     files: list[str] = []
     folders: list[str] = []
     left_out: list[str] = []
-    for entry in _entries(folder):
+    for entry in entries_of(folder):
         if entry.is_dir(follow_symlinks=False):
             folders.append(entry.name)
         else:
@@ -53,7 +53,7 @@ def files_below(directory: str) -> Below:
     folders = [""]
     while folders:
         prefix = folders.pop()
-        for entry in _entries(os.path.join(directory, prefix)):
+        for entry in entries_of(os.path.join(directory, prefix)):
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 folders.append(f"{name}/")
@@ -105,11 +105,3 @@ def _regular(path: str) -> os.stat_result | None:
     """The status of the regular file at `path`; None if it is something else, such as a link, or does not exist."""
     status = status_at(path, follow=False)
     return status if status and stat.S_ISREG(status.st_mode) else None
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise unreadable(folder, error) from None
