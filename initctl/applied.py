@@ -11,6 +11,7 @@ from initctl.errors import Problem, UsageError, listed, shown
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.safetensors import SAFETENSORS
 from initctl.planning.overview import overview
+from initctl.system_errors import explaining_failures
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Applied(Displayed):
         """Whether the result has another format than the checkpoint."""
         return self.converted_to is not None
 
+    @explaining_failures
     def manifest(
         self, changes: Changes, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None
     ) -> Manifest:

@@ -16,6 +16,7 @@ import numpy as np
 from initctl.commit.copying import read_into
 from initctl.dtypes import BY_NAME
 from initctl.errors import ConflictError, StorageError, shown
+from initctl.formats.opening import close
 from initctl.layout.order import TileOrder
 from initctl.layout.pieces import AT_ONCE
 from initctl.layout.runs import Box, boxes
@@ -55,7 +56,7 @@ class TensorReader:
 
     def __exit__(self, *_: object) -> None:
         for descriptor in self._descriptors.values():
-            os.close(descriptor)
+            close(descriptor)
         self._descriptors.clear()
 
     def read(
@@ -137,7 +138,7 @@ class TensorReader:
             raise error.prefixed(f"{shown(os.path.join(self.checkpoint.directory, file))}: ") from error
         finally:
             if kept is None:
-                os.close(descriptor)
+                close(descriptor)
 
 
 class Reader(Protocol):

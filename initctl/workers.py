@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import NamedTuple, Self
 
 from initctl.events import Progress
-from initctl.threads import start
+from initctl.threads import End, start
 
 _WAITING_FOR_EACH = 2
 """Tasks handed out for each thread: enough to keep it busy, few enough to stop soon."""
@@ -38,11 +37,12 @@ class Workers:
         """Bytes so far, and in total. Callers add their tasks to the total before they run them."""
         self.is_stopping = False
         """Whether a task failed or the caller was interrupted: a long task ends when it sees that."""
-        self._started: list[Thread] = []
+        self._alive: set[End] = set()
+        """The threads that run."""
         self._waiting: SimpleQueue[Task | None] = SimpleQueue()
         """Tasks that no thread has taken yet; None ends the thread that takes it."""
-        self._ended: SimpleQueue[int | BaseException] = SimpleQueue()
-        """The bytes of each finished task, or the exception that it raised."""
+        self._ended: SimpleQueue[int | BaseException | End] = SimpleQueue()
+        """The bytes of each finished task, or the exception that it raised; and each thread that is over."""
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +58,7 @@ class Workers:
     def run(self, tasks: Iterable[Task]) -> None:
         """Run all `tasks`, which are made when they are needed. Raises the first failure after all threads stopped.
 
-        Raises `StorageError` if the system cannot start a thread.
+        Raises `StorageError` if the system cannot start a thread, and `MemoryError` if one died for lack of memory.
         """
         pending = 0
         try:
@@ -83,30 +83,32 @@ class Workers:
 
     def _hand_out(self, task: Task) -> None:
         self._waiting.put(task)
-        if len(self._started) < self.threads:
-            name, queues = f"initctl_{len(self._started)}", (self._waiting, self._ended)
-            thread = Thread(target=_work, args=queues, name=name, daemon=True)
-            start(thread)
-            self._started.append(thread)  # daemon: an interrupt just before this line must not keep the process alive
+        if len(self._alive) < self.threads:
+            self._alive.add(start(_work, self._waiting, self._ended, ends=self._ended))
 
     def _wait(self) -> None:
         """Wait for the next task to end."""
         ended = self._ended.get()
         if isinstance(ended, BaseException):
             raise ended
-        self.advance(ended)
+        if isinstance(ended, int):
+            self.advance(ended)
+            return
+        self._alive.discard(ended)
+        raise MemoryError
 
     def _end(self) -> None:
         """Let each thread finish its task and start no other."""
         with suppress(Empty):
             while True:
                 self._waiting.get_nowait()
-        for _ in self._started:
+        for _ in self._alive:
             self._waiting.put(None)
-        while self._started:
-            self._started[-1].join()
-            self._started.pop()
-        self._ended = SimpleQueue()
+        while self._alive:
+            ended = self._ended.get()
+            if not isinstance(ended, int | BaseException):
+                self._alive.discard(ended)
+        self._waiting, self._ended = SimpleQueue(), SimpleQueue()
 
 
 def _work(waiting: SimpleQueue[Task | None], ended: SimpleQueue[int | BaseException]) -> None:

@@ -43,7 +43,7 @@ LAYERS = (
     {"tensors"},
     {"argument_types", "display", "schemas", "topics"},
     {"dtypes", "coworkers", "threads", "events", "suggestions", "entry_points", "grouping", "locks", "traces"},
-    {"integers", "paths"},
+    {"hub_cache", "integers", "paths", "system_errors"},
     {"errors"},
     {"excerpt"},
     {"arguments", "escaping", "version"},

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import _thread
+import sys
 import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
 
 import initctl
 from initctl.events import Progress
+from initctl.threads import start
 from initctl.workers import Task, Workers
 from tests.execution.checkpoints import single
 
@@ -104,10 +108,24 @@ def test_tasks_are_made_only_as_they_are_needed():
 def test_where_no_thread_can_be_started_the_environment_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     source = single(tmp_path / "in")
 
-    def fail(_: threading.Thread) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", fail)
+    monkeypatch.setattr(_thread, "start_new_thread", fail)
     with pytest.raises(initctl.StorageError, match="the system cannot start more threads; use fewer"):
         initctl.apply(source, tmp_path / "out", rules=["*.weight=normal"])
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_thread_that_is_over_says_so_however_it_ends():
+    ends: SimpleQueue[object] = SimpleQueue()
+    for run in (int, sys.exit):
+        end = start(run, ends=ends)
+        assert ends.get(timeout=30) is end
+
+
+def test_a_thread_that_dies_before_it_works_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
+    """As it does if the system has memory for a thread, but none for the first function that it calls."""
+    monkeypatch.setattr("initctl.workers._work", lambda *_: sys.exit())
+    with pytest.raises(MemoryError), Workers(2) as workers:
+        workers.run([recorded([])] * 9)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.api.reading import inspect
 from initctl.api.warning import warn
+from initctl.system_errors import explaining_failures
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from initctl.suggesting import Suggestions
 
 
+@explaining_failures
 def suggest(
     checkpoint: Path, *, activation: str | None = None, root: str | None = None, component: str | None = None
 ) -> Suggestions:
@@ -40,6 +42,7 @@ def suggest(
     return found
 
 
+@explaining_failures
 def doctor(
     checkpoint: Path,
     patterns: Sequence[str] = (),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from initctl.api.arguments import request_of
 from initctl.api.warning import warn
 from initctl.argument_types import unknown
+from initctl.system_errors import explaining_failures
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _OF_HOOK = ("of", "device", "threads")
 """The arguments of `init_` and of `param_init_fn` besides the model and those of a plan."""
 
 
+@explaining_failures
 def init_(
     model: nn.Module | Mapping[str, Any],
     *,
@@ -94,6 +96,7 @@ def init_(
     return made
 
 
+@explaining_failures
 def param_init_fn(
     model: nn.Module,
     *,

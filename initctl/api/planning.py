@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 from initctl.api.arguments import check_has_files, request_of
 from initctl.api.warning import warn
 from initctl.errors import Problem, UsageError
+from initctl.system_errors import explaining_failures
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from initctl.request import Asked, Path
 
 
+@explaining_failures
 def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
     """The plan of what `apply` would do to `checkpoint`, tensor by tensor. Reads no tensor values and writes nothing.
 
@@ -68,6 +70,7 @@ def plan(checkpoint: Path, **asked: Unpack[Asked]) -> Plan:
     return made
 
 
+@explaining_failures
 def load_plan(path: Path, checkpoint: Path | None = None, *, result: Path | None = None) -> Plan:
     """The plan that `Plan.save` wrote to the file `path`, for the checkpoint that it was made for.
 
@@ -99,6 +102,7 @@ def loaded_plan(path: Path, checkpoint: Path | None, *, is_result: bool = False,
     return SavedPlan.at(os.fspath(path)).restored(place, is_result=is_result, unfinished=unfinished)
 
 
+@explaining_failures
 def changes(
     plan: Plan,
     *,

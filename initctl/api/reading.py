@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.api.warning import warn
 from initctl.argument_types import path_of
+from initctl.system_errors import explaining_failures
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from initctl.statistics import Statistics
 
 
+@explaining_failures
 def inspect(checkpoint: Path, *, root: str | None = None, component: str | None = None) -> Checkpoint:
     """The table of `checkpoint`: its files, tensors and metadata, with names relative to `root` as in `plan`.
 
@@ -31,6 +33,7 @@ def inspect(checkpoint: Path, *, root: str | None = None, component: str | None 
     return table
 
 
+@explaining_failures
 def stats(
     checkpoint: Path,
     patterns: Sequence[str] = (),
@@ -67,6 +70,7 @@ def stats(
     return Statistics(table, found)
 
 
+@explaining_failures
 def diff(
     a: Path,
     b: Path,

@@ -11,6 +11,7 @@ from initctl.api.warning import warn
 from initctl.argument_types import path_of
 from initctl.errors import ConflictError, FitError
 from initctl.integers import counting
+from initctl.system_errors import explaining_failures
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from initctl.request import Asked, Path
 
 
+@explaining_failures
 def verify(
     plan: Plan | Path,
     result: Path | None = None,
@@ -73,6 +75,7 @@ def verify(
     return verify_plan(made, found, sample=sample, threads=threads, coworkers=coworkers(), on_event=on_event)
 
 
+@explaining_failures
 def load_manifest(path: Path) -> Manifest:
     """The manifest that `Manifest.save`, or `apply --report`, wrote to the file `path`. Raises `InputError`."""
     from initctl.manifest.reading import read_manifest

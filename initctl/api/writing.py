@@ -12,6 +12,7 @@ from initctl.argument_types import check_text, mapping, path_of, unknown
 from initctl.escaping import as_named
 from initctl.events import Event
 from initctl.integers import counting
+from initctl.system_errors import explaining_failures
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,7 @@ _CONVERSIONS = "; a conversion alone needs no rules: -o for another format, or -
 """The end of a hint: what is possible without rules."""
 
 
+@explaining_failures
 def apply(
     plan: Plan | Path,
     output: Path | None = None,
@@ -106,6 +108,7 @@ def apply(
         return options.write(made, choice, ranks=ranks, threads=threads, on_event=event)
 
 
+@explaining_failures
 def parts(
     plan: Plan | Path,
     output: Path,
@@ -148,6 +151,7 @@ def parts(
     return Parts(as_named(path), delivery, choice.warnings)
 
 
+@explaining_failures
 def new(
     output: Path,
     *,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.audit.verification import FileDifference, Lost
 from initctl.errors import shown
+from initctl.formats.opening import close
 from initctl.formats.safetensors import LENGTH_BYTES
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.torch_save import TORCH
@@ -109,7 +109,7 @@ def _headers(checkpoint: Checkpoint, renewed: Mapping[str, RenewedFile] = Mappin
             length = int.from_bytes(read_array(descriptor, 0, LENGTH_BYTES).tobytes(), "little")
             found.append(read_array(descriptor, 0, LENGTH_BYTES + length).tobytes())
         finally:
-            os.close(descriptor)
+            close(descriptor)
     return found
 
 

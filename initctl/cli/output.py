@@ -14,6 +14,7 @@ from initctl.cli import panels, streams
 from initctl.cli.options import flag, one_of, written
 from initctl.cli.signals import Ended, heeded_signals, ignore_signals
 from initctl.cli.streams import complain, say, show
+from initctl.commit.undisturbed import undisturbed
 from initctl.display.console import progress_bar, rendered
 from initctl.display.tables import Report, count
 from initctl.errors import NO_MEMORY, InitctlError, Problem, UncertainError, UsageError, shown
@@ -88,9 +89,17 @@ class Output:
         from initctl import page as pages
 
         try:
-            pages.write_page(page(pages), path)
+            self.write(lambda: pages.write_page(page(pages), path))
         except InitctlError as error:
             self._fail(error)
+
+    def write(self, write: Callable[[], None]) -> None:
+        """Call `write`, which writes a file in one step. A signal does not end it, and afterwards comes too late: what
+        was there is no longer as it was.
+        """
+        with undisturbed():
+            write()
+            ignore_signals()
 
     def beside(self, output: str, what: str, write: Callable[[], None]) -> None:
         """Call `write`, which writes a file beside the result at `output`; `what` names it. The result is in place.
@@ -127,9 +136,23 @@ class Output:
         holds: bool = True,
     ) -> None:
         """Write the result of `command`: one JSON document or a report, as the flags say. If a check does not hold, the
-        command ends with status 1; if a page or a report could not be written, with that error's status.
+        command ends with status 1; if a page or a report could not be written, with that error's status. Both matter
+        more than a stdout that does not take the result.
         """
         status = self.failure.exit_status if self.failure else 0 if holds else 1
+        try:
+            self._write(command, data, report, status)
+        except UncertainError as error:
+            if not status:
+                raise
+            for problem in error.problems:
+                complain("error", problem)
+        if status:
+            raise typer.Exit(status)
+
+    def _write(
+        self, command: str, data: Callable[[], dict[str, Any]], report: Callable[[], str | Report], status: int
+    ) -> None:
         if self.json:
             from initctl.cli.envelope import document
 
@@ -137,8 +160,6 @@ class Output:
             say(document(command, data(), exit_code=status, warnings=self.warnings, errors=errors), sys.stdout)
         elif not self.quiet:
             show(rendered(report(), sys.stdout))
-        if status:
-            raise typer.Exit(status)
 
     def commands(self, lines: Iterable[str]) -> None:
         """Write commands for a CI system. Their texts are escaped already; no other output may begin like a command."""

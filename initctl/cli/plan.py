@@ -57,12 +57,12 @@ def plan(
     check_apart(save, html)
     made = initctl.plan(checkpoint, **rules.asked)
     out.warn(made.warnings)
-    if save is not None:
-        made.save(save, overwrite=force)
     changes: Changes | None = None
     if diff or html is not None:
         with out.events("measuring") as on_event:
             changes = initctl.changes(made, threads=out.threads, on_event=on_event)
+    if save is not None:
+        out.write(lambda: made.save(save, overwrite=force))
     out.page(html, lambda pages: pages.plan_page(changes))
     if emit_recipe:
         recipe = made.recipe()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ _heeded = True
 """Whether a signal still ends the process."""
 _ignored: list[int] = []
 """The signals that `ignore_signals` has set to be ignored."""
+_dropped: deque[sys.UnraisableHookArgs] = deque(maxlen=10)
+"""Exceptions that Python cannot raise, because a destructor or a dying thread raised them."""
 
 
 class Ended(BaseException):
@@ -29,6 +33,15 @@ class Ended(BaseException):
 def raise_on_signals() -> None:
     """Let the first signal raise `Ended`. Signals that the caller ignores, as nohup does, stay ignored."""
     _raise_on([number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN])
+
+
+def drop_unraisable() -> None:
+    """Let Python write nothing about exceptions that it cannot raise; `_end` looks at them.
+
+    Python writes a traceback of them by default, also if two signals come at once and the first is handled by ignoring
+    both. The hook is not a function of Python, for which a thread that dies for lack of memory has no room.
+    """
+    sys.unraisablehook = _dropped.append
 
 
 @contextmanager
@@ -64,6 +77,12 @@ def ignore_signals() -> None:
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    if _heeded:
-        ignore_signals()  # cleaning up must not be interrupted again
+    """End the process, unless it ends already: cleaning up must not be interrupted again.
+
+    The handler stays. If it ignored signals that have come at the same time, Python would complain about them.
+    """
+    global _heeded
+    if _heeded or any(isinstance(dropped.exc_value, Ended) for dropped in _dropped):
+        _heeded = False
+        _dropped.clear()
         raise Ended(number)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from initctl.commit.mounts import mount_of
 from initctl.errors import Problem, StorageError, shown
 
 
@@ -20,7 +22,20 @@ def storage_errors(path: str) -> Iterator[None]:
 
 def as_storage_error(error: OSError, path: str) -> StorageError:
     """The same of one `error`."""
-    return StorageError(Problem("storage.failed", f"{shown(path)}: cannot be written: {_reason(error)}"))
+    return StorageError(_problem(path, error))
+
+
+def _problem(path: str, error: OSError) -> Problem:
+    if error.errno in (errno.EBUSY, errno.EXDEV) and _is_mount_point(path):
+        fault = f"{shown(path)}: is a mount point, which cannot be replaced in one step"
+        return Problem("storage.mount_point", fault, "write to another place with -o, or mount the directory above it")
+    return Problem("storage.failed", f"{shown(path)}: cannot be written: {_reason(error)}")
+
+
+def _is_mount_point(path: str) -> bool:
+    target = os.path.realpath(path)
+    mount = mount_of(target)
+    return mount is not None and mount.point == target
 
 
 def _reason(error: OSError) -> str:

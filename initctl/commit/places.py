@@ -7,6 +7,7 @@ import os
 from initctl import paths
 from initctl.commit.staging import StagedFile
 from initctl.errors import Problem, StorageError, UsageError, shown
+from initctl.hub_cache import check_not_cached
 from initctl.stores.url import did_you_mean_url, scheme_of
 from initctl.suggestions import about_home
 
@@ -19,13 +20,14 @@ def is_open_stream(path: str) -> bool:
 
 
 def check_file_place(path: str) -> None:
-    """Raise `StorageError` if no file can be created at `path`, or if something else than a regular file is there; and
-    `UsageError` if it is a URL.
+    """Raise `StorageError` if no file can be created at `path`, or if something else than a regular file is there;
+    `ConflictError` if it leads into Hugging Face's cache; and `UsageError` if it is a URL.
     """
     check_is_local(path)
     target = paths.real(path)
     if is_open_stream(path) or (paths.is_there(target) and not paths.is_file(target)):
         raise StorageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name a regular file"))
+    check_not_cached(target, path)
     check_parent(target, path)
     with StagedFile(target):
         pass  # only creating a file beside the target proves that it is possible

@@ -25,7 +25,7 @@ def delayed() -> Iterator[list[int]]:
     Python handles signals in its main thread only, so other threads need no protection.
     """
     waiting: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_ident() != threading.main_thread().ident:
         yield waiting
         return
     handlers = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in _ENDING}

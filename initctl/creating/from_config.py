@@ -14,6 +14,7 @@ from initctl.formats import Checkpoint, Result
 from initctl.formats.config import CONFIG, read_config_file
 from initctl.formats.file_formats import SAFETENSORS
 from initctl.formats.mistaken.remote import refuse_missing
+from initctl.formats.opening import is_folder, status_at
 
 if TYPE_CHECKING:
     from initctl.architecture import Model
@@ -39,7 +40,7 @@ class Config:
         Raises `InputError` if the configuration is missing or transformers cannot build its model, `UsageError` if a
         setting is unknown, and `StorageError` if transformers is missing.
         """
-        file = os.path.join(self.path, CONFIG) if os.path.isdir(self.path) else self.path
+        file = os.path.join(self.path, CONFIG) if is_folder(self.path) else self.path
         read = _read(file, self.path)
         checkpoint = _checkpoint(self.path, self._model(read, file))
         given = {**read, **self.settings}
@@ -62,7 +63,7 @@ def _checkpoint(path: str, model: Model) -> Checkpoint:
     place = os.path.realpath(path)
     return Checkpoint(
         path=path,
-        directory=place if os.path.isdir(path) else os.path.dirname(place),
+        directory=place if is_folder(path) else os.path.dirname(place),
         target=place,
         format=SAFETENSORS,
         files=(),
@@ -74,9 +75,9 @@ def _checkpoint(path: str, model: Model) -> Checkpoint:
 
 
 def _read(file: str, path: str) -> Mapping[str, Any]:
-    if not os.path.lexists(file):
+    if not status_at(file, follow=False):
         refuse_missing(path, CONFIG)
-        if os.path.isdir(path):
+        if is_folder(path):
             hint = "name a directory that has one, or the file itself"
             raise InputError(Problem("config.missing", f"{shown(path)}: has no {CONFIG}", hint))
     return read_config_file(file)

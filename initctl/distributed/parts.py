@@ -17,6 +17,7 @@ from initctl.execution.execute import opened_writer, written
 from initctl.integers import counting
 from initctl.planning.plan import TORCH
 from initctl.stores.output import local_place
+from initctl.system_errors import explaining_failures
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
@@ -53,12 +54,14 @@ class Parts:
     def plan(self) -> Plan:
         return self.delivery.plan
 
+    @explaining_failures
     def split(self, parts: int) -> Split:
         """What each of `parts` would write: a pure function of the plan and the number."""
         _check(1, parts)
         with self._job(threads=1) as job:
             return Split(self.output, tuple(job.shares(parts)))
 
+    @explaining_failures
     def write(
         self, part: int, parts: int, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None
     ) -> Receipt:
@@ -80,6 +83,7 @@ class Parts:
             job.settle()
             return job.write(part, parts)
 
+    @explaining_failures
     def status(self) -> Status:
         """Which parts are written. Raises `ConflictError` if they are of no use: the checkpoint changed."""
         with self._job(threads=1) as job:
@@ -87,6 +91,7 @@ class Parts:
                 job.check_begun(note)
             return Status(self.output, tuple(job.receipts(note.parts)) if note else ())
 
+    @explaining_failures
     def commit(self, *, threads: int | None = None, on_event: Callable[[Event], None] | None = None) -> Applied:
         """Let the result take its place, in one step, if all parts are written.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError
 from initctl.formats.file_formats import read_table
+from initctl.formats.opening import entries_of, is_folder
 from initctl.formats.optimizers import Optimizer, optimizers
 from initctl.formats.optimizers.masters import Copies, masters
 
@@ -78,7 +80,7 @@ def beside(checkpoint: Checkpoint) -> tuple[Beside, ...]:
     If a single file contains an optimizer itself, only copies of parameters beside it matter.
     """
     has_own = not checkpoint.is_directory and any(optimizer.kinds for optimizer in checkpoint.optimizers)
-    base = checkpoint.path if os.path.isdir(checkpoint.path) else os.path.dirname(checkpoint.path)
+    base = checkpoint.path if is_folder(checkpoint.path) else os.path.dirname(checkpoint.path)
     read: dict[Trainer, int] = {}
     found = []
     for name, trainer in _matching(checkpoint):
@@ -110,11 +112,15 @@ def _names(checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def _listed(directory: str) -> Iterator[str]:
-    try:
-        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
-    except OSError:
-        return
-    yield from (f"{entry.name}/" if os.path.isdir(entry.path) else entry.name for entry in entries)
+    with suppress(InputError):
+        yield from (f"{entry.name}/" if _is_folder(entry) else entry.name for entry in entries_of(directory))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one that may be followed."""
+    with suppress(InputError):
+        return is_folder(entry.path) if entry.is_symlink() else entry.is_dir(follow_symlinks=False)
+    return False
 
 
 def _read(place: str, path: str, name: str, trainer: Trainer) -> Beside:

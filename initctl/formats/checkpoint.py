@@ -15,7 +15,7 @@ from initctl.formats.config import CONFIG, parse_config, read_config
 from initctl.formats.directories.folder import Below, files_below
 from initctl.formats.directories.location import Location
 from initctl.formats.file_formats import DISTRIBUTED, SAFETENSORS
-from initctl.formats.opening import open_regular
+from initctl.formats.opening import close, open_regular, reading, status_at
 from initctl.stores.descriptors import renew
 from initctl.stores.url import scheme_of
 from initctl.tensors import TensorPart, TensorSpec, Totals
@@ -239,17 +239,19 @@ class Checkpoint(Displayed, Location):
     def open(self, file: CheckpointFile) -> int:
         """A descriptor to read `file` from. Raises `ConflictError` if it changed."""
         path = os.path.join(self.directory, file.name)
-        if not os.path.lexists(path):
+        if not status_at(path, follow=False):
             raise self.changed(file)
         descriptor, status = open_regular(path)
         if Identity.of(status) != file.identity:
-            os.close(descriptor)
+            close(descriptor)
             raise self.changed(file)
         return descriptor
 
     def check_opened(self, file: CheckpointFile, descriptor: int) -> None:
         """Raise `ConflictError` unless the file open at `descriptor` is still the `file` that was read."""
-        if Identity.of(os.fstat(descriptor)) != file.identity:
+        with reading(os.path.join(self.directory, file.name)):
+            status = os.fstat(descriptor)
+        if Identity.of(status) != file.identity:
             raise self.changed(file)
 
     def check_unchanged(self, files: Iterable[CheckpointFile]) -> None:
@@ -257,11 +259,8 @@ class Checkpoint(Displayed, Location):
         paths = {os.path.join(self.directory, file.name): file for file in files}
         renew(paths)
         for path, file in paths.items():
-            try:
-                status = os.stat(path)
-            except OSError:
-                raise self.changed(file) from None
-            if Identity.of(status) != file.identity:
+            status = status_at(path)
+            if not status or Identity.of(status) != file.identity:
                 raise self.changed(file)
 
     def changed(self, file: CheckpointFile) -> ConflictError:

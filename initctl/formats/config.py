@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from initctl.errors import shown
-from initctl.formats.opening import read_small, refusing
+from initctl.formats.opening import is_folder, read_small, refusing, status_at
 from initctl.formats.strict_json import parse_object
 from initctl.suggestions import nearest
 
@@ -62,12 +62,12 @@ def meant_field(key: str, known: Collection[str]) -> str | None:
 def read_config(directory: str) -> Mapping[str, Any] | None:
     """The content of `config.json` in `directory`; None if there is no such file. Raises `InputError`."""
     path = os.path.join(directory, CONFIG)
-    return read_config_file(path) if os.path.lexists(path) else None
+    return read_config_file(path) if status_at(path, follow=False) else None
 
 
 def read_other_config(path: str) -> Mapping[str, Any]:
     """The content of another model's `config.json` at `path`, or in the directory `path`. Raises `InputError`."""
-    return read_config_file(os.path.join(path, CONFIG) if os.path.isdir(path) else path)
+    return read_config_file(os.path.join(path, CONFIG) if is_folder(path) else path)
 
 
 def read_config_file(path: str) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from initctl.errors import escape, shown
 from initctl.formats.checkpoint import Checkpoint
 from initctl.formats.file_formats import SAFETENSORS
 from initctl.formats.mistaken.remote import refuse_missing
-from initctl.formats.opening import Malformed, read_small, refusing
+from initctl.formats.opening import Malformed, read_small, refusing, status_at
 from initctl.formats.state_dicts.ties import with_aliases
 from initctl.formats.strict_json import parse_object
 from initctl.suggestions import did_you_mean
@@ -27,7 +27,7 @@ _HINT = "`initctl inspect CHECKPOINT --json` writes such a table"
 
 def read_listed(path: str) -> Checkpoint:
     """The table in the JSON file at `path`, as a checkpoint without files. Raises `InputError`."""
-    if not os.path.lexists(path):
+    if not status_at(path, follow=False):
         refuse_missing(path)
     with refusing(path, "table", "is not a table of tensors", _HINT):
         tensors, metadata = _Table(parse_object(read_small(path, _LONGEST))).read()

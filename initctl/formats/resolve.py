@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,12 +11,15 @@ from typing import TYPE_CHECKING
 from initctl.argument_types import path_of
 from initctl.errors import Problem, UsageError, shown
 from initctl.formats.file_formats import first_bytes, is_index
+from initctl.formats.opening import is_folder, status_at
 from initctl.formats.together import Found, together
 from initctl.formats.unfinished import check_finished
 from initctl.stores.store import is_stored
 from initctl.stores.url import Url, scheme_of, without_file_scheme
 
 if TYPE_CHECKING:
+    import os
+
     from initctl.formats.checkpoint import Checkpoint
 
 
@@ -61,21 +63,21 @@ def is_directory(path: str | os.PathLike[str]) -> bool:
     """Whether `path`, or a URL, names a directory. Raises what a store raises."""
     named = without_file_scheme(path_of("checkpoint", path))
     if not is_stored(scheme_of(named)):
-        return os.path.isdir(named)
+        return is_folder(named)
     from initctl.stores.mirror import mirrored
 
-    return os.path.isdir(mirrored(Url.parse(named)))
+    return is_folder(mirrored(Url.parse(named)))
 
 
 def _found(path: str, component: str | None) -> Found:
-    if os.path.isdir(path):
+    if is_folder(path):
         from initctl.formats.directories.directory import read_directory
 
         return read_directory(path, component)
     if component is not None:
         fault = f"component: {shown(path)} is a file; only a directory has components"
         raise UsageError(Problem("usage.component", fault, "remove --component"))
-    if not os.path.lexists(path):
+    if not status_at(path, follow=False):
         from initctl.formats.mistaken.remote import refuse_missing
 
         refuse_missing(path)

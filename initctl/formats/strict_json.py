@@ -15,19 +15,25 @@ from initctl.formats.opening import Malformed
 
 
 def parse_object(
-    data: bytes, made: Callable[[dict[str, Any]], Any] | None = None, *, allow_constants: bool = False
+    data: bytes,
+    made: Callable[[dict[str, Any]], Any] | None = None,
+    *,
+    allow_constants: bool = False,
+    allow_surrogates: bool = False,
 ) -> dict[str, Any]:
     """The object in `data`, JSON in UTF-8. Raises `Malformed`.
 
     If `made` is given, each object is replaced with what it returns for it, inner objects first.
 
-    Refuses, besides broken syntax: a name twice in one object, numbers that are too large, halves of surrogate pairs,
-    nesting too deep for the parser, a byte-order mark, and anything but an object at the top. Also NaN, Infinity and
-    -Infinity, which are not JSON, unless `allow_constants`.
+    Refuses, besides broken syntax: a name twice in one object, numbers that are too large, nesting too deep for the
+    parser, a byte-order mark, and anything but an object at the top. Also NaN, Infinity and -Infinity, which are not
+    JSON, unless `allow_constants`; and halves of surrogate pairs unless `allow_surrogates`: Python writes a path so
+    whose bytes are not UTF-8.
     """
     if data.startswith(BOM_UTF8):
         raise Malformed("begins with a byte-order mark")
-    checked = _without_surrogates if b"\\ud" in data or b"\\uD" in data else _without_duplicates
+    may_have_some = b"\\ud" in data or b"\\uD" in data
+    checked = _without_surrogates if may_have_some and not allow_surrogates else _without_duplicates
     pairs = checked if made is None else lambda found: made(checked(found))
     constant = float if allow_constants else _no_constant
     with _refusing():

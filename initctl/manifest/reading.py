@@ -27,7 +27,7 @@ def read_manifest(path: str) -> Manifest:
 
 def _document(path: str, made: Callable[[dict[str, Any]], Any] | None = None) -> dict[str, Any]:
     with refusing(path, "report", "is not an initctl report", "write one with initctl apply --report"):
-        document = parse_object(read_small(path, LONGEST), made)
+        document = parse_object(read_small(path, LONGEST), made, allow_surrogates=True)
         if (document.get("_type"), document.get("predicateType")) != (STATEMENT_TYPE, PREDICATE_TYPE):
             if str(document.get("schema")).startswith(PLAN):
                 raise Malformed("it is a saved plan", "pass the plan with --plan")

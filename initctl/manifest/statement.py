@@ -13,7 +13,9 @@ from initctl.commit.places import check_file_place
 from initctl.commit.staging import write_file
 from initctl.coworkers import ALONE
 from initctl.display.json_rows import json_parts, with_lists
-from initctl.errors import ConflictError, Problem, shown
+from initctl.errors import ConflictError, InputError, Problem, shown
+from initctl.formats.opening import opened, read_at, status_at
+from initctl.system_errors import explaining_failures
 from initctl.threads import thread_count
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Manifest:
         document: dict[str, Any] = with_lists(self.content())
         return document
 
+    @explaining_failures
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to the file `path`, in one step. A file of the result at `path` is replaced and not listed.
 
@@ -72,6 +75,7 @@ class Manifest:
         """Whether the subject called `name` is the file at the real path `place`."""
         return self.directory is not None and os.path.realpath(os.path.join(self.directory, name)) == place
 
+    @explaining_failures
     def verify(
         self,
         checkpoint: str | os.PathLike[str],
@@ -105,14 +109,15 @@ def check_replaceable(path: str) -> None:
     empty nor a manifest.
     """
     check_file_place(path)
-    if os.path.exists(path) and os.path.getsize(path) and not _is_manifest(path):
+    status = status_at(path)
+    if status and status.st_size and not _is_manifest(path):
         message = f"{shown(path)}: exists and is not an initctl report"
         raise ConflictError(Problem("output.not_report", message, "name another file"))
 
 
 def _is_manifest(path: str) -> bool:
     """Whether the file at `path` begins like a saved manifest. False if it cannot be read."""
-    with suppress(OSError), open(path, "rb") as stream:
-        head = stream.read(_HEAD)
+    with suppress(InputError), opened(path) as (descriptor, _):
+        head = read_at(descriptor, _HEAD, 0)
         return head.startswith(_BEGINNING) and _KIND in head
     return False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from initctl.commit.places import check_file_place
 from initctl.commit.staging import write_file
-from initctl.errors import ConflictError, Problem, shown
+from initctl.errors import ConflictError, InputError, Problem, shown
+from initctl.formats.opening import opened, read_at, status_at
 
 if TYPE_CHECKING:
     from initctl.page.content import Page
@@ -22,7 +23,7 @@ def check_replaceable(path: str) -> None:
     `ConflictError` for a file that is neither empty nor a page.
     """
     check_file_place(path)
-    if os.path.exists(path) and not _is_page(path):
+    if status_at(path) and not _is_page(path):
         raise ConflictError(Problem("output.not_page", f"{shown(path)}: exists and is not a page", "name another file"))
 
 
@@ -36,9 +37,7 @@ def write_page(page: Page, path: str) -> None:
 
 def _is_page(path: str) -> bool:
     """Whether the file at `path` is empty or a page. False if it cannot be read."""
-    try:
-        with open(path, "rb") as stream:
-            beginning = stream.read(len(_BEGINNING))
-    except OSError:
-        return False
-    return not beginning or beginning.lower() == _BEGINNING
+    with suppress(InputError), opened(path) as (descriptor, _):
+        beginning = read_at(descriptor, len(_BEGINNING), 0)
+        return not beginning or beginning.lower() == _BEGINNING
+    return False

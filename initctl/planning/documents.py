@@ -5,13 +5,13 @@ its tensors.
 from __future__ import annotations
 
 import json
-import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from initctl.errors import ConflictError, InputError, Problem, UsageError, shown
-from initctl.formats.opening import Malformed, read_small, refusing
+from initctl.formats.opening import Malformed, read_small, refusing, status_at
 from initctl.formats.strict_json import parse_object
 from initctl.schemas import PLAN
 
@@ -35,7 +35,7 @@ def read_document(path: str) -> dict[str, Any]:
     """The document in the file at `path`, as it was saved. Raises `InputError`."""
     fault, hint = "is not a saved plan", "save one with initctl plan --save"
     with refusing(path, "plan", fault, hint):
-        document = parse_object(read_small(path, LONGEST))
+        document = parse_object(read_small(path, LONGEST), allow_surrogates=True)
     if "predicateType" in document:
         malformed(shown(path), f"{fault}: it is a report", "a report is for initctl verify --report")
     if document.get("schema") != SCHEMA:
@@ -50,7 +50,8 @@ def read_document(path: str) -> dict[str, Any]:
 
 def check_replaceable(path: str) -> None:
     """Raise `ConflictError` if the file at `path` is not empty and not a plan of any version."""
-    if os.path.isfile(path) and os.path.getsize(path) and not _is_plan(path):
+    status = status_at(path)
+    if status and stat.S_ISREG(status.st_mode) and status.st_size and not _is_plan(path):
         message = f"{shown(path)}: exists and is not a saved plan"
         raise ConflictError(Problem("output.not_plan", message, "name another file, or replace it with --force"))
 
@@ -58,7 +59,7 @@ def check_replaceable(path: str) -> None:
 def _is_plan(path: str) -> bool:
     """Whether the file at `path` holds a plan of any version; false if it cannot be read."""
     with suppress(InputError, Malformed):
-        return str(parse_object(read_small(path, LONGEST)).get("schema")).startswith(PLAN)
+        return str(parse_object(read_small(path, LONGEST), allow_surrogates=True).get("schema")).startswith(PLAN)
     return False
 
 

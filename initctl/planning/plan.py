@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from initctl.display.tables import Displayed, Report, count
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.grouping import grouped
+from initctl.hub_cache import check_not_cached
 from initctl.initializers import KEEP
 from initctl.planning.action import Action, Kept
 from initctl.planning.documents import SCHEMA, check_replaceable, signed, table_digest, tensors_digest
@@ -20,6 +21,7 @@ from initctl.planning.overview import amount, on_devices, overview
 from initctl.planning.resizing import deciding
 from initctl.reshaping import UNCHANGED, Reshaping
 from initctl.rules.expressions.terms import BASE, CONFIG
+from initctl.system_errors import explaining_failures
 from initctl.tensors import TensorPart, TensorSpec, Totals
 
 PHILOX, TORCH = "philox", "torch"
@@ -115,12 +117,13 @@ class Plan(Displayed):
         """The fields of `config.json` that get another value."""
         return self.checkpoint.result.fields
 
+    @explaining_failures
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the plan to the file `path`. `initctl.load_plan` loads it, for exactly this checkpoint.
 
         The file appears in one step. It replaces a plan or an empty file, and any other file only with `overwrite`.
-        Raises `ConflictError` if another file is there, `UsageError` if `path` is a URL or a file of the checkpoint, or
-        the plan is for a model in memory, `StorageError`, and `UncertainError`.
+        Raises `ConflictError` if another file is there, or `path` leads into Hugging Face's cache; `UsageError` if it
+        is a URL or a file of the checkpoint, or the plan is for a model in memory; `StorageError`; `UncertainError`.
         """
         from initctl.commit.places import check_is_local, check_parent
         from initctl.commit.staging import write_file
@@ -134,7 +137,9 @@ class Plan(Displayed):
             fault = f"{shown(path)}: is a file of the plan's own checkpoint"
             raise UsageError(Problem("output.input", fault, "name another file"))
         check_is_local(path)
-        check_parent(os.path.realpath(path), path)
+        target = os.path.realpath(path)
+        check_not_cached(target, path)
+        check_parent(target, path)
         if not overwrite:
             check_replaceable(path)
         write_file(path, [(json.dumps(self.to_document(), indent=1) + "\n").encode()])

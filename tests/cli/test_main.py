@@ -23,7 +23,7 @@ APPLY = ("apply", "net.safetensors", "-o", "out.safetensors", "-r")
 def process(folder, monkeypatch, capfd):
     """Runs a command as a process does; afterwards streams and signals are as they were."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    for name in ("stdout", "stderr"):
+    for name in ("stdout", "stderr", "unraisablehook"):
         monkeypatch.setattr(sys, name, getattr(sys, name))
 
     def process(*arguments: str, start=main) -> Outcome:
@@ -83,7 +83,6 @@ def test_a_signal_that_is_ignored_stays_ignored(process, net):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assert process("inspect", "net.safetensors").status == 0
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    assert callable(signal.getsignal(signal.SIGTERM))
 
 
 def test_a_bug_is_told_as_one(process, net, initializer):

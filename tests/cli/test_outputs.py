@@ -7,6 +7,7 @@ import os
 import pytest
 from safetensors.numpy import load_file
 
+import initctl
 from tests.cli.checkpoints import OLD, shards
 
 RULES = ("-r", "*.bias=ones")
@@ -102,3 +103,39 @@ def test_a_file_called_like_stdout_is_refused(call, net, command, option):
     done = call(command, "net.safetensors", option, "-", *RULES)
     assert (done.status, done.err) == (2, "initctl: error: -: initctl writes files, not to stdout; name a file\n")
     assert entries(net.parent) == ["net.safetensors"]
+
+
+class TestAFileInTheHubCache:
+    """Its name is the hash of its content, so nothing may be written through a link to it."""
+
+    @pytest.fixture
+    def link(self, folder):
+        blob = folder / "blobs" / ("a" * 64)
+        blob.parent.mkdir()
+        blob.write_bytes(b"")
+        link = folder / "snapshots" / "result"
+        link.parent.mkdir()
+        link.symlink_to(blob)
+        return link
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [("plan", "--save"), ("plan", "--html"), ("apply", "-o", "out.safetensors", "--report")],
+        ids=["plan", "page", "report"],
+    )
+    def test_is_not_replaced(self, net, call, link, arguments):
+        command, *options = arguments
+        done = call(command, "net.safetensors", "-r", "fc1.*=ones", *options, str(link))
+        assert (done.status, done.out) == (6, "")
+        assert "in the Hugging Face cache, whose files must not change; name another file" in done.err
+        assert (link.is_symlink(), link.read_bytes()) == (True, b"")
+        assert not (link.parent.parent / "out.safetensors").exists()
+
+
+def test_a_plan_and_a_report_keep_names_of_other_bytes_than_utf_8(net, folder, call):
+    net.rename(named := folder / "net\udcff.safetensors")
+    out = str(folder / "out\udcfe.safetensors")
+    assert call("plan", str(named), "-r", "fc1.*=ones", "--save", "plan.json").status == 0
+    assert call("apply", "--plan", "plan.json", str(named), "-o", out, "--report", "report.json").status == 0
+    assert initctl.verify(initctl.load_plan("plan.json"), out)
+    assert call("verify", out, "--report", "report.json").status == 0

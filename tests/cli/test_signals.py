@@ -148,6 +148,28 @@ main()
         assert [error["code"] for error in document["errors"]] == ["page.interrupted", "report.interrupted"]
 
 
+@pytest.mark.parametrize("option", ["--save", "--html"])
+def test_a_signal_once_a_file_of_its_own_is_written_comes_too_late(folder, option):
+    checkpoint(folder / "net.safetensors", {"w": ("F32", (4,))})
+    reporting = f"""
+import os, signal, sys
+from initctl.planning import Plan
+report = Plan.report
+def interrupted(self, **options):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return report(self, **options)
+Plan.report = interrupted
+sys.argv = ["initctl", "plan", "net.safetensors", "-r", "w=normal", "{option}", "written"]
+from initctl.__main__ import main
+main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", reporting], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    status, out, err = ended(process)
+    assert (status, err) == (0, "")
+    assert out.startswith("tensor")
+    assert (folder / "written").stat().st_size
+
+
 @pytest.mark.parametrize(
     ("module", "end"),
     [
@@ -169,3 +191,46 @@ main()
 """
     process = subprocess.Popen([sys.executable, "-c", loading], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert ended(process) == end
+
+
+@pytest.mark.parametrize("others", ["SIGTERM, signal.SIGINT", "SIGTERM, signal.SIGHUP", "SIGINT, signal.SIGHUP"])
+def test_signals_that_come_together_are_one_line_and_one_status(folder, others):
+    checkpoint(folder / "net.safetensors", {"w": ("F32", (4,))})
+    together = f"""
+import os, signal, sys
+from initctl.workers import Workers
+run = Workers.run
+def interrupted(self, tasks):
+    numbers = (signal.{others})
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    for number in numbers:
+        signal.raise_signal(number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    run(self, tasks)
+Workers.run = interrupted
+sys.argv = ["initctl", "apply", "net.safetensors", "-o", "out.safetensors", "-r", "w=normal"]
+from initctl.__main__ import main
+main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", together], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    status, out, err = ended(process)
+    first = signal.Signals(status - 128).name
+    assert first in others
+    assert (out, err) == ("", f"initctl: error: interrupted by {first}\n")
+    assert [path.name for path in folder.iterdir()] == ["net.safetensors"]
+
+
+def test_a_signal_while_an_error_is_reported_does_not_cut_it(folder):
+    reporting = """
+import os, signal, sys
+import initctl.cli.main as main
+complain = main.complain
+def interrupted(kind, problem):
+    os.kill(os.getpid(), signal.SIGTERM)
+    complain(kind, problem)
+main.complain = interrupted
+sys.argv = ["initctl", "inspect", "missing"]
+main.main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", reporting], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert ended(process) == (3, "", "initctl: error: missing: no such file or directory\n")

@@ -36,6 +36,12 @@ class TestAResult:
     def test_of_any_command_can_be_lost(self, net, command):
         assert shell(f"{command} > /dev/full") == Outcome(7, "", LOST.format("No space left on device"))
 
+    @pytest.mark.parametrize("redirect", ["> /dev/full", ">&-", "--json > /dev/full"])
+    def test_that_a_check_does_not_hold_matters_more_than_a_lost_report(self, net, redirect):
+        done = shell(f"initctl verify net.safetensors -r '*=ones' {redirect}")
+        assert done.status == 1
+        assert done.err.splitlines()[-1].startswith("initctl: error: stdout: the report could not be written: ")
+
     def test_that_nobody_reads_any_more_is_no_failure(self, folder):
         checkpoint(folder / "net.safetensors", {f"{'n' * 90}{n}.weight": ("F32", (2, 2)) for n in range(2000)})
         first = shell("initctl inspect net.safetensors --all | head -1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,3 +35,11 @@ def test_a_file_that_may_not_be_opened_gives_the_systems_reason(tmp_path: Path):
     assert message(tmp_path / "net.safetensors", OSError(errno.ENOSPC, "No space left on device")) == (
         "No space left on device"
     )
+
+
+@pytest.mark.skipif(not os.path.ismount("/proc"), reason="/proc is mounted on Linux")
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EXDEV])
+def test_a_mount_point_is_named_as_one(code: int):
+    fault = "^/proc: is a mount point, which cannot be replaced in one step; write to another place"
+    with pytest.raises(StorageError, match=fault), storage_errors("/proc"):
+        raise OSError(code, os.strerror(code))

@@ -17,15 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import initctl
-from initctl.commit import replacing
 from initctl.distributed import split
 from tests.distributed.results import inside, written_by_hand
+from tests.protocol.counting import Watch, watched
 
-CALLS = (
-    "open", "ftruncate", "pwrite", "copy_file_range", "fsync", "chmod", "mkdir", "rename", "replace", "link", "unlink",
-    "rmdir",
-)  # fmt: skip
-"""Functions of `os` through which initctl changes files and directories."""
 PARTS = 3
 NOBODY = 65534
 RULES = ["b.weight=normal"]
@@ -123,8 +118,8 @@ def _is_killed(work: Callable[[], None], number: int | None = None) -> bool:
     child = os.fork()
     if not child:
         try:
-            _kill_at(number)
-            work()
+            with watched(_killed_at(number), reading=False):
+                work()
         except BaseException as error:
             print(f"{work.__name__}, {number}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             os._exit(1)
@@ -134,23 +129,18 @@ def _is_killed(work: Callable[[], None], number: int | None = None) -> bool:
     return code != 0
 
 
-def _kill_at(number: int | None) -> None:
-    """Let this process be killed before call `number`."""
+def _killed_at(number: int | None) -> Watch:
+    """Let this process be killed before its call `number` that changes a file or a directory."""
     made = 0
 
-    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-        def counting(*arguments: Any, **options: Any) -> Any:
-            nonlocal made
-            made += 1
-            if made == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*arguments, **options)
+    def counting(_: str, __: tuple[Any, ...], call: Callable[[], Any]) -> Any:
+        nonlocal made
+        made += 1
+        if made == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call()
 
-        return counting
-
-    for name in CALLS:
-        setattr(os, name, counted(getattr(os, name)))
-    replacing.exchange = counted(replacing.exchange)
+    return counting
 
 
 def _copy(source: Path, target: Path) -> None:

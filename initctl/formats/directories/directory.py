@@ -21,6 +21,7 @@ from initctl.formats.directories.weight_names import (
 )
 from initctl.formats.file_formats import read_table
 from initctl.formats.mistaken.not_checkpoints import refuse_directory
+from initctl.formats.opening import is_folder, names_in, status_at
 from initctl.formats.parts.lone_files import alone
 from initctl.formats.parts.ranks import ranks_among
 from initctl.formats.parts.slices import are_slices, put_together
@@ -61,7 +62,7 @@ def _location(path: str, component: str | None) -> Location:
         return Location(path, directory, directory)
     component = component.rstrip("/")
     home = os.path.join(directory, component)
-    if plain_name(component) or os.path.realpath(home) != home or not os.path.isdir(home):
+    if plain_name(component) or os.path.realpath(home) != home or not is_folder(home):
         hint = did_you_mean(component, folders_with_weights(directory), n=3) or "name a folder below the directory"
         fault = f"component: {shown(path)} has no folder {shown(component)}"
         raise UsageError(Problem("usage.component", fault, hint))
@@ -144,7 +145,7 @@ def _refuse_empty(location: Location) -> NoReturn:
 
 
 def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
-    parent = next((kind for kind in PARENTS if os.path.exists(os.path.join(location.home, kind.marker))), None)
+    parent = next((kind for kind in PARENTS if status_at(os.path.join(location.home, kind.marker))), None)
     ordered, is_known = newest_first(location.home, folders)
     if ranks := ranks_among([f"{folder}/{name}" for folder in folders for name in _weights_in(location.home, folder)]):
         fault = f"each rank of {ranks.writer} saved its own part of the tensors, in {_listed(folders)}"
@@ -159,7 +160,7 @@ def _refuse_below(location: Location, folders: Sequence[str]) -> NoReturn:
 
 
 def _weights_in(home: str, folder: str) -> list[str]:
-    return [name for name in os.listdir(os.path.join(home, folder)) if weight_name(name)]
+    return [name for name in names_in(os.path.join(home, folder)) if weight_name(name)]
 
 
 def _listed(names: Sequence[str]) -> str:

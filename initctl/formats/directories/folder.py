@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from typing import NamedTuple
 
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
-from initctl.formats.opening import unreadable
-from initctl.traces import is_trace
-
-_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-"""Names of files in `blobs/` of Hugging Face's cache: a git SHA-1, or the SHA-256 of a file in Git LFS."""
+from initctl.formats.opening import entries_of, status_at, unreadable
+from initctl.hub_cache import in_hub_cache as in_hub_cache
+from initctl.system_errors import is_of_the_file
 
 
 class Folder(NamedTuple):
@@ -40,7 +37,7 @@ def read_folder(folder: str, directory: str) -> Folder:
     files: list[str] = []
     folders: list[str] = []
     left_out: list[str] = []
-    for entry in _entries(folder):
+    for entry in entries_of(folder):
         if entry.is_dir(follow_symlinks=False):
             folders.append(entry.name)
         else:
@@ -56,7 +53,7 @@ def files_below(directory: str) -> Below:
     folders = [""]
     while folders:
         prefix = folders.pop()
-        for entry in _entries(os.path.join(directory, prefix)):
+        for entry in entries_of(os.path.join(directory, prefix)):
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 folders.append(f"{name}/")
@@ -75,21 +72,17 @@ def status_within(path: str, directory: str) -> os.stat_result | None:
     file with another status.
     """
     try:
-        real = os.path.realpath(path)
-    except OSError:  # a link without permission to follow it, such as those of another user's processes
-        return None
+        real = os.path.realpath(path, strict=True)
+    except OSError as error:
+        if is_of_the_file(error):  # broken, or without permission to follow it: links of another user's processes
+            return None
+        raise unreadable(path, error) from None
     return _regular(real) if is_within(real, directory) else None
 
 
 def is_within(path: str, directory: str) -> bool:
     """Whether `path` is in `directory`, or in Hugging Face's cache. Both are real paths."""
     return os.path.commonpath([path, directory]) == directory or in_hub_cache(path)
-
-
-def in_hub_cache(path: str) -> bool:
-    """Whether the file at `path`, a real path, is in Hugging Face's cache, named by its content's hash."""
-    blobs, name = os.path.split(path)
-    return bool(_HASH.fullmatch(name)) and os.path.basename(blobs) == "blobs"
 
 
 def plain_name(name: str) -> tuple[str, str] | None:
@@ -110,17 +103,5 @@ def _status(entry: os.DirEntry[str], directory: str) -> os.stat_result | None:
 
 def _regular(path: str) -> os.stat_result | None:
     """The status of the regular file at `path`; None if it is something else, such as a link, or does not exist."""
-    try:
-        status = os.lstat(path)
-    except OSError:  # the file is gone; or a link leads to nothing, or to itself
-        return None
-    return status if stat.S_ISREG(status.st_mode) else None
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """The entries of `folder`, without what initctl itself has there while it works."""
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not is_trace(entry.name)]
-    except OSError as error:
-        raise unreadable(folder, error) from None
+    status = status_at(path, follow=False)
+    return status if status and stat.S_ISREG(status.st_mode) else None

@@ -16,7 +16,7 @@ from initctl.formats.directories.location import Location
 from initctl.formats.directories.weight_names import READ, weight_name
 from initctl.formats.file_formats import read_table
 from initctl.formats.mistaken.not_checkpoints import refuse_json
-from initctl.formats.opening import opened, read_at, refusing
+from initctl.formats.opening import opened, read_at, refusing, status_at
 from initctl.formats.strict_json import parse_object
 from initctl.formats.table import FileTable
 from initctl.formats.together import Found
@@ -70,12 +70,12 @@ class Index:
     def check_shards(self, location: Location) -> None:
         """Check that all shards exist, and are in the directory. Only links into Hugging Face's cache may leave it."""
         paths = {shard: os.path.join(location.home, shard) for shard in self.shards}
-        if missing := [shard for shard, path in paths.items() if not os.path.exists(path)]:
+        if missing := [shard for shard, path in paths.items() if not status_at(path)]:
             named = listed([shown(shard) for shard in missing], at_most=5)
             hint = f"copy {'it' if len(missing) == 1 else 'them'} here, or download the model again"
             self.refuse("shard_missing", f"lists shards that are missing: {named}", hint)
         for shard, path in paths.items():
-            if not is_within(os.path.realpath(path), location.directory):
+            if not is_within(os.path.realpath(path, strict=True), location.directory):
                 self.refuse("escape", f"{shown(shard)}: is a link to a file outside of the index's directory")
 
     def check_no_rival(self, location: Location) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from initctl.errors import InputError
 from initctl.formats.directories.folder import read_folder
 from initctl.formats.directories.weight_names import DISTRIBUTED_METADATA, FOREIGN, weight_name
-from initctl.formats.opening import read_small
+from initctl.formats.opening import names_in, read_small
 
 LOOKED_AT = 20_000
 """The most names that are read, since more would take noticeable time. The list of folders may be incomplete."""
@@ -56,7 +56,7 @@ def folders_with_weights(directory: str) -> list[str]:
 
 def folders_of_orbax(directory: str) -> list[str]:
     """The folders below `directory` that orbax wrote, sorted; "" if it wrote `directory` itself."""
-    return [""] if _is_orbax(os.listdir(directory)) else _folders(directory, _is_orbax)
+    return [""] if _is_orbax(names_in(directory)) else _folders(directory, _is_orbax)
 
 
 def newest_first(directory: str, folders: Sequence[str]) -> tuple[list[str], bool]:

@@ -11,6 +11,7 @@ from initctl.errors import InputError, Problem, shown
 from initctl.formats.directories.location import Location
 from initctl.formats.directories.weight_names import weight_name
 from initctl.formats.file_formats import read_table
+from initctl.formats.opening import names_in
 from initctl.formats.parts.ranks import lone_rank, refuse_chunks
 from initctl.formats.parts.slices import refuse_lone_slices
 from initctl.formats.together import Found
@@ -58,7 +59,7 @@ def _lone_shard(path: str) -> tuple[Problem, ...]:
 
 def _index_of(directory: str, name: str) -> str | None:
     """The path of the first index in `directory` that lists `name` beside other shards."""
-    names = filter(None, map(weight_name, sorted(os.listdir(directory or "."))))
+    names = filter(None, map(weight_name, names_in(directory or ".")))
     for index in (found.name for found in names if found.is_index):
         from initctl.formats.directories.index import Index
 

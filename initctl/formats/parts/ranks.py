@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from initctl.errors import InputError, Problem, listed, shown
+from initctl.formats.opening import names_in, status_at
 from initctl.grouping import grouped
 
 
@@ -190,9 +191,9 @@ def _read(ranks: Ranks, found: re.Match[str]) -> _File:
 
 def _others(path: str, own: _File) -> Iterator[_File]:
     directory, _, *below = path.rsplit("/", own.ranks.depth)
-    for entry in os.listdir(directory or "/"):
+    for entry in names_in(directory or "/"):
         place = "/".join((entry, *below))
         found = _file(place)
         is_alike = found is not None and (found.ranks, found.alike) == (own.ranks, own.alike)
-        if found and is_alike and os.path.lexists(os.path.join(directory, place)):
+        if found and is_alike and status_at(os.path.join(directory, place), follow=False):
             yield found

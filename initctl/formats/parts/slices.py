@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from initctl.errors import InputError, Problem, listed, shown
 from initctl.formats.file_formats import SLICES
-from initctl.formats.opening import Malformed
+from initctl.formats.opening import Malformed, names_in
 from initctl.formats.parts.tiling import tiling_fault
 from initctl.formats.strict_json import parse_object
 from initctl.formats.table import Entry, FileTable
@@ -52,7 +52,7 @@ def refuse_lone_slices(path: str, table: FileTable) -> None:
 
 def _files_of_other_ranks(directory: str, name: str) -> list[str]:
     own = re.fullmatch(_OF_A_RANK, name)
-    found = (re.fullmatch(_OF_A_RANK, other) for other in os.listdir(directory or ".")) if own else ()
+    found = (re.fullmatch(_OF_A_RANK, other) for other in names_in(directory or ".")) if own else ()
     return [other.string for other in found if other and own and other["rank"] != own["rank"]]
 
 

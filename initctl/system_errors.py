@@ -1,0 +1,66 @@
+"""Errors of the operating system as errors of this package: a file is at fault, or the environment."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from initctl.errors import InputError, Problem, StorageError, shown
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""Nothing is at a path: a folder on the way is missing or is a file, or a link leads to itself."""
+_OF_THE_FILE = _ABSENT | {errno.EACCES, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO, errno.EPERM}
+
+
+def is_absent(error: OSError) -> bool:
+    """Whether `error` says that nothing is at the path."""
+    return error.errno in _ABSENT
+
+
+def is_of_the_file(error: OSError) -> bool:
+    """Whether the file at the path is at fault: it is missing, of another kind, or must not be read."""
+    return error.errno in _OF_THE_FILE
+
+
+def reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def failure(error: OSError) -> InputError | StorageError:
+    """What users read in place of an `error` that nothing else explains: the path, if it has one, and the reason."""
+    if error.filename is None and error.errno == errno.ENOENT and not _has_working_directory():
+        fault = "the working directory does not exist any more"
+        return StorageError(Problem("storage.failed", fault, "change to another directory"))
+    if not isinstance(error.filename, str | bytes):
+        return StorageError(Problem("storage.failed", f"the system failed: {shown(reason(error))}"))
+    message = f"{shown(os.fsdecode(error.filename))}: {shown(reason(error))}"
+    if is_of_the_file(error):
+        return InputError(Problem("file.unreadable", message))
+    return StorageError(Problem("storage.failed", message))
+
+
+def explaining_failures(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """`function`, whose callers get an `InputError` or a `StorageError` in place of each `OSError`."""
+
+    @wraps(function)
+    def explained(*arguments: _Arguments.args, **keywords: _Arguments.kwargs) -> _Result:
+        try:
+            return function(*arguments, **keywords)
+        except OSError as error:
+            raise failure(error) from error
+
+    return explained
+
+
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
