@@ -60,6 +60,18 @@ def record(name: str, change: str, words: str, /, **fields: Any) -> Fault:
     return of(name, repacked(REAL, {change: replace(RECORDS[change], **fields)}), words)
 
 
+def foreign() -> Iterator[Fault]:
+    yield of("P08-empty", b"", "file is empty; check that the download", "safetensors.malformed")
+    lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 5135149760\n"
+    yield of("P09-git-lfs-pointer", lfs, "is a Git LFS pointer, not the file itself", "file.format")
+    yield of("P09-html-page", b"<!doctype html>\n<html><title>404", "looks like a web page", "file.format")
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        for held in (*RECORDS.values(), replace(RECORDS["data/0"], name="archive/data/1", content=bytes(1 << 26))):
+            archive.writestr(str(held.name), held.content)
+    yield of("P34-deflate-bomb", bomb.getvalue(), "is compressed, which torch.save never does")
+
+
 def archives() -> Iterator[Fault]:
     for cut in (1, 50, len(REAL) // 2):
         yield of(
@@ -225,7 +237,7 @@ def contents() -> Iterator[Fault]:
     yield pickled("P28-numel-10^13", NUMEL, number(10**13) + b"t", f"{storage} has 24 bytes instead of 4")
     yield pickled("P28-numel-2^63", NUMEL, number(2**63) + b"t", "tensor w: names its storage in an unknown way")
     long_view = b"K\x06(K\x00" + number(10**6000) + b"K\x06tt"
-    yield pickled("P28-view-of-6000-digits", NUMEL, long_view, "tensor w: ")
+    yield pickled("P28-view-of-6000-digits", NUMEL, long_view, "its pickle names a storage in an unknown way")
     many = b"(" + b"K\x01" * 2000 + b"t"
     yield pickled("P28-2000-dims", SIZE, many, "tensor w: its size must be a tuple of at most 64 numbers")
     unknown = "tensor w: is in a torch.FloatStoragf, a storage type that initctl does not know"
@@ -314,4 +326,4 @@ def old_ones() -> Iterator[Fault]:
     yield of("P36-tar", stream.getvalue(), "is a tar archive of torch.save before 0.1.12", "file.format")
 
 
-FAULTS = (*archives(), *contents(), *pickles(), *old_ones())
+FAULTS = (*foreign(), *archives(), *contents(), *pickles(), *old_ones())

@@ -55,6 +55,8 @@ _LONGEST_TEXT = 100
 _NEWEST_ARCHIVE = 10
 """The highest version that torch 2.13 reads: caffe2/serialize/versions.h."""
 _ALIGNMENT = ".storage_alignment"
+_PARTS_OF_AN_ID = 5
+"""The parts of a storage's id: its kind, type, key, device and size."""
 _OTHER_ZIP = "is a zip archive that torch.save did not write", "save a model's state_dict() with torch.save"
 _STORAGES = "data/"
 
@@ -105,6 +107,8 @@ def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
     if _ALIGNMENT in records:
         _number(descriptor, records[_ALIGNMENT])
     pickle = read_pickle(read_record(descriptor, records["data.pkl"], at_most=LONGEST_PICKLE))
+    if any(type(ref.id) is not tuple or len(ref.id) != _PARTS_OF_AN_ID for ref in pickle.storages):
+        raise Malformed("its pickle names a storage in an unknown way")
     storages = {
         name.removeprefix(_STORAGES): (record.start, record.stop)
         for name, record in records.items()

@@ -13,7 +13,7 @@ import pickletools
 import struct
 import sys
 import warnings
-from codecs import raw_unicode_escape_decode
+from codecs import escape_decode, raw_unicode_escape_decode
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from itertools import chain
@@ -398,7 +398,20 @@ def _read_quoted(lines: _Lines) -> str:
     """A text of Python 2. Invalid escapes give no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return str(pickletools.read_stringnl(lines))
+        return _decoded(escape_decode(pickletools.read_stringnl(lines, decode=False))[0])
+
+
+def _read_python2(read: Callable[[Any], str]) -> Callable[[_Lines], str]:
+    """A text of Python 2 that `read` reads, in Latin-1."""
+    return lambda lines: _decoded(read(lines).encode("latin-1"))
+
+
+def _decoded(text: bytes) -> str:
+    """A text of Python 2, as torch.load decodes it; one that is not UTF-8, which it refuses, in Latin-1."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _with_value(read: Callable[[Any], Any], take: Callable[[_Machine, Any], None] = _Machine.push) -> _Follow:
@@ -459,7 +472,7 @@ _TEXTS = "BINSTRING SHORT_BINSTRING"
 _OUTSIDE = "its pickle refers to data outside of the file"
 _MAKING: dict[str, _Follow] = {
     **{name: _with_value(_READERS[name]) for name in _VALUES.split()},
-    **{name: _with_value(_READERS[name], _Machine.text) for name in _TEXTS.split()},
+    **{name: _with_value(_read_python2(_READERS[name]), _Machine.text) for name in _TEXTS.split()},
     "MARK": _Machine.mark,
     "PUT": _with_value(_READERS["PUT"], _Machine.put_anywhere),
     "BINPUT": _with_number("<B", _Machine.put),

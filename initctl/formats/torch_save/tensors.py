@@ -125,8 +125,10 @@ def storage_of(value: object) -> Storage:
         raise Malformed("has no storage")
     if not isinstance(value.id, tuple) or not 5 <= len(value.id) <= _LONGEST_ID:
         raise Malformed(_IN_NO_KNOWN_WAY)
-    tag, kind, key, _, numel, *view = value.id
-    if not (isinstance(kind, Global) and isinstance(key, str) and isinstance(numel, int) and isinstance(tag, str)):
+    tag, kind, key, device, numel, *view = value.id
+    if not (
+        isinstance(kind, Global) and isinstance(numel, int) and all(isinstance(t, str) for t in (tag, key, device))
+    ):
         raise Malformed(_IN_NO_KNOWN_WAY)
     if tag != "storage" or not 0 <= numel < LARGEST_SIZE:
         raise Malformed(_IN_NO_KNOWN_WAY)
@@ -308,6 +310,8 @@ def _wrapped(value: MadeTensor) -> _Wrapped | None:
     if function in _PARAMETERS:  # (data, requires_grad, backward_hooks), and attributes
         inner, *carried = _arguments(value)
         _check_flag(carried[0])
+        if not isinstance(inner, Made):
+            raise Malformed("is a parameter without a tensor")
         return _Wrapped(inner, carried)
     if function in _TYPES:  # (function, type, arguments, state)
         rebuild, kind, arguments, *carried = _arguments(value)
