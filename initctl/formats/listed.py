@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from initctl.dtypes import BY_NAME, DType
-from initctl.errors import escape, shown
+from initctl.errors import shown
 from initctl.formats.checkpoint import Checkpoint
 from initctl.formats.file_formats import SAFETENSORS
 from initctl.formats.mistaken.remote import refuse_missing
@@ -102,7 +102,7 @@ def _dtype(given: object, name: str) -> DType:
     found = BY_NAME.get(given) if isinstance(given, str) else None
     if found is None:
         hint = did_you_mean(given, BY_NAME) if isinstance(given, str) else None
-        raise Malformed(f"tensor {shown(name)}: unknown dtype {escape(repr(given))}", hint)
+        raise Malformed(f"tensor {shown(name)}: unknown dtype {shown(repr(given))}", hint)
     return found
 
 

@@ -198,6 +198,7 @@ def texts() -> Iterator[Fault]:
     yield described("D01-command-in-place-of-a-tensor",
                     lambda m: m.state_dict_metadata.update(w=Command()),
                     "w: is a posix.system, which initctl does not know")  # fmt: skip
+    yield replaced("D01-storage", b"\x80\2K\1Q.", "its pickle names storages, which only a file of torch.save can have")
     yield replaced("D01-empty", b"", "its pickle is truncated or invalid")
     yield replaced("D01-text", b"{}", "its pickle is truncated or invalid")
     yield replaced("D01-zip", b"PK\3\4" + bytes(40), "its pickle is truncated or invalid")

@@ -38,6 +38,7 @@ PICKLE = pickle_of(REAL)
 RECORDS = records_of(REAL)
 OLD = legacy({"w": torch.ones(2, 3)})
 SIZE, STRIDE, NUMEL, OFFSET = b"K\x02K\x03\x86", b"K\x03K\x01\x86", b"K\x06t", b"QK\x00"
+HOOKS = b")Rq\x0bt"
 """What the pickle holds of a float tensor of 2 × 3."""
 
 
@@ -59,6 +60,18 @@ def record(name: str, change: str, words: str, /, **fields: Any) -> Fault:
     return of(name, repacked(REAL, {change: replace(RECORDS[change], **fields)}), words)
 
 
+def foreign() -> Iterator[Fault]:
+    yield of("P08-empty", b"", "file is empty; check that the download", "safetensors.malformed")
+    lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 5135149760\n"
+    yield of("P09-git-lfs-pointer", lfs, "is a Git LFS pointer, not the file itself", "file.format")
+    yield of("P09-html-page", b"<!doctype html>\n<html><title>404", "looks like a web page", "file.format")
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        for held in (*RECORDS.values(), replace(RECORDS["data/0"], name="archive/data/1", content=bytes(1 << 26))):
+            archive.writestr(str(held.name), held.content)
+    yield of("P34-deflate-bomb", bomb.getvalue(), "is compressed, which torch.save never does")
+
+
 def archives() -> Iterator[Fault]:
     for cut in (1, 50, len(REAL) // 2):
         yield of(
@@ -75,6 +88,15 @@ def archives() -> Iterator[Fault]:
     no_torch = "is a zip archive that torch.save did not write; save a model's state_dict() with torch.save"
     yield of("P17-no-data.pkl", repacked(REAL, {"data.pkl": None}), no_torch)
     yield of("P17-not-of-torch", packed([Record("archive/weights", b"x")]), no_torch)
+    for name, text in {"0": b"0", "11": b"11", "text": b"x"}.items():
+        words = "version: is not a number" if name == "text" else f"has version {name} of torch's format"
+        yield of(f"P17-version-{name}", repacked(REAL, {"version": text}), words)
+    bad_alignment = repacked(REAL, {".storage_alignment": b"x"})
+    yield of("P17-alignment-is-a-text", bad_alignment, ".storage_alignment: is not a number")
+    yield record("P52-strongly-encrypted", "data/0", "archive/data/0: has unknown flags", flags=2056 | 1 << 6)
+    newer = bytearray(REAL)
+    newer[REAL.index(b"PK\1\2") + 6] = 64
+    yield of("P00-newer-zip", bytes(newer), "has an unknown version of the zip format")
     yield of("P17-no-version", repacked(REAL, {"version": None}), "has no version record")
     twice = packed([*RECORDS.values(), RECORDS["data/0"]])
     yield of("P18-record-twice", twice, "archive/data/0: is listed twice")
@@ -202,12 +224,20 @@ def contents() -> Iterator[Fault]:
         yield pickled(f"P26-size-{name}", SIZE, b"K\x02" + size + b"\x86", f"tensor w: its size {words}")
         yield pickled(f"P26-stride-{name}", STRIDE, size + b"K\x01\x86", f"tensor w: its stride {words}")
     yield pickled("P26-size-list", SIZE, b"]", "tensor w: its size must be a tuple of numbers")
+    yield pickled("P24-requires-grad-is-a-number", b"\x89ccollections", b"K\0ccollections",
+                  "tensor w: its requires_grad must be true or false")  # fmt: skip
+    eight, unknown = b"N" * 2 + b"t", "tensor w: is rebuilt by torch._utils._rebuild_tensor_v2 with unknown arguments"
+    yield pickled("P24-eight-arguments", HOOKS, HOOKS[:-1] + eight, unknown)
+    yield pickled("P24-metadata-is-a-text", HOOKS, HOOKS[:-1] + b"U\1xt", "tensor w: its metadata is not a dict")
+    elsewhere = b"K\1(h\3h\4X\1\0\0\09h\6K\6tQs."
+    yield pickled("P16-unlisted-storage-missing", b"Rq\rs.", b"Rq\rs" + elsewhere,
+                  "a tensor at the top: its storage 9 is missing")  # fmt: skip
     huge = number(2**62)
     yield pickled("P28-elements-overflow", SIZE, huge + huge + b"\x86", "tensor w: has more elements than is")
     yield pickled("P28-numel-10^13", NUMEL, number(10**13) + b"t", f"{storage} has 24 bytes instead of 4")
     yield pickled("P28-numel-2^63", NUMEL, number(2**63) + b"t", "tensor w: names its storage in an unknown way")
     long_view = b"K\x06(K\x00" + number(10**6000) + b"K\x06tt"
-    yield pickled("P28-view-of-6000-digits", NUMEL, long_view, "tensor w: ")
+    yield pickled("P28-view-of-6000-digits", NUMEL, long_view, "its pickle names a storage in an unknown way")
     many = b"(" + b"K\x01" * 2000 + b"t"
     yield pickled("P28-2000-dims", SIZE, many, "tensor w: its size must be a tuple of at most 64 numbers")
     unknown = "tensor w: is in a torch.FloatStoragf, a storage type that initctl does not know"
@@ -237,6 +267,19 @@ def pickles() -> Iterator[Fault]:
         ("append-to-a-number", b"\x80\x02K\x01Na.", "its pickle adds items to a value that cannot have any"),
         ("build-of-a-number", b"\x80\x02K\x01Nb.", "its pickle sets attributes of a value that cannot have any"),
         ("class-named-by-a-number", b"\x80\x04K\x01K\x01\x93.", "names a class with a value that is not text"),
+        ("class-by-its-number", b"\x80\x02\x82\xf0)R.", "its pickle has a number in place of a class"),
+        ("data-elsewhere", b"\x80\x05\x97.", "its pickle refers to data outside of the file"),
+        ("read-only-buffer", b"\x80\x05K\1\x98.", "its pickle refers to data outside of the file"),
+        ("frame-longer-than-all", b"\x80\x04\x95\xff\0\0\0\0\0\0\0}.", off),
+        ("list-as-key", b"\x80\x02}]Ns.", "its pickle has a key that cannot be one, such as a list"),
+        ("dict-as-key", b"\x80\x02}(}Nu.", "its pickle has a key that cannot be one, such as a list"),
+        ("set-in-a-set", b"\x80\x04\x8f(\x8f\x90.", "its pickle has a key that cannot be one, such as a list"),
+        ("item-of-a-set", b"\x80\x04\x8fNNs.", "its pickle sets items of a value that cannot have any"),
+        ("append-to-a-dict", b"\x80\x02}Na.", "its pickle adds items to a value that cannot have any"),
+        ("attributes-of-a-dict", b"\x80\x02}}b.", "its pickle sets attributes of a value that cannot have any"),
+        ("call-of-a-text", b"\x80\x02U\1x)R.", "its pickle calls a value that is not a function"),
+        ("object-of-a-number", b"\x80\x02K\1)\x81.", "its pickle calls a value that is not a function"),
+        ("call-with-a-list", b"\x80\x02cx\ny\n]R.", "its pickle calls a function with a value that is not a tuple"),
         ("text-longer-than-all", b"\x80\x02X\xff\xff\xff\xffx.", off),
         ("bytes-longer-than-memory", b"\x80\x04\x8e" + b"\xff" * 8 + b".", off),
     ):
@@ -283,4 +326,4 @@ def old_ones() -> Iterator[Fault]:
     yield of("P36-tar", stream.getvalue(), "is a tar archive of torch.save before 0.1.12", "file.format")
 
 
-FAULTS = (*archives(), *contents(), *pickles(), *old_ones())
+FAULTS = (*foreign(), *archives(), *contents(), *pickles(), *old_ones())

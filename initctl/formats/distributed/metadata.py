@@ -63,6 +63,8 @@ class Metadata(NamedTuple):
 def read_metadata(path: str) -> Metadata:
     """The content of the `.metadata` file at `path`. Raises `InputError`, and `Malformed`."""
     pickle, looks = read_pickle(_content(path)), Looks()
+    if pickle.storages:
+        raise Malformed("its pickle names storages, which only a file of torch.save can have")
     fields = _attributes(pickle.value, looks)
     places, files = _places(fields, looks)
     keys = _keys(fields)

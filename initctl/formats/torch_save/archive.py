@@ -37,6 +37,10 @@ DESCRIPTOR = struct.Struct("<4sIII")
 DESCRIPTOR_64 = struct.Struct("<4sIQQ")
 CRC_IN_LOCAL, CRC_IN_CENTRAL, CRC_IN_DESCRIPTOR = 14, 16, 4
 _ENCRYPTED, HAS_DESCRIPTOR = 1, 8
+_KNOWN_FLAGS = HAS_DESCRIPTOR | 0b110 | 1 << 11
+"""A descriptor, two bits that mean nothing for stored records, and a name in UTF-8. torch refuses some others."""
+_NEWEST_ZIP = 63
+"""The version of the zip format. Readers refuse a record that needs a later one."""
 END_64_LENGTH = END_64.size - 12
 """The length in its own field: without its signature and this field."""
 _IS_DIRECTORY = 0x10
@@ -48,6 +52,11 @@ ZIP64 = 1
 
 
 _LONGEST_TEXT = 100
+_NEWEST_ARCHIVE = 10
+"""The highest version that torch 2.13 reads: caffe2/serialize/versions.h."""
+_ALIGNMENT = ".storage_alignment"
+_PARTS_OF_AN_ID = 5
+"""The parts of a storage's id: its kind, type, key, device and size."""
 _OTHER_ZIP = "is a zip archive that torch.save did not write", "save a model's state_dict() with torch.save"
 _STORAGES = "data/"
 
@@ -92,7 +101,14 @@ def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
     if order != "little":
         hint = "load it and save it again on a little-endian machine" if order == "big" else None
         raise Malformed(f"its byte order is {shown(order)}, not little", hint)
+    version = _number(descriptor, records["version"])
+    if not 0 < version <= _NEWEST_ARCHIVE:
+        raise Malformed(f"has version {version} of torch's format, which is not known")
+    if _ALIGNMENT in records:
+        _number(descriptor, records[_ALIGNMENT])
     pickle = read_pickle(read_record(descriptor, records["data.pkl"], at_most=LONGEST_PICKLE))
+    if any(type(ref.id) is not tuple or len(ref.id) != _PARTS_OF_AN_ID for ref in pickle.storages):
+        raise Malformed("its pickle names a storage in an unknown way")
     storages = {
         name.removeprefix(_STORAGES): (record.start, record.stop)
         for name, record in records.items()
@@ -100,7 +116,7 @@ def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
     }
     has_checksums = any(record.value for record in records.values())  # torch can leave them out
     checksums = tuple(records.values()) if has_checksums else ()
-    metadata = {"archive_version": _text(descriptor, records["version"])}
+    metadata = {"archive_version": str(version)}
     return SavedObject(pickle, records["data.pkl"].start, storages, checksums, metadata)
 
 
@@ -112,6 +128,14 @@ def read_record(descriptor: int, record: Checksum, *, at_most: int) -> bytes:
     if record.value and not record.unfinished and zlib.crc32(content) != record.value:
         raise Malformed(f"{record.name}: is damaged: its CRC-32 does not match", _ANEW)
     return content
+
+
+def _number(descriptor: int, record: Checksum) -> int:
+    """The number that a record consists of. Raises `Malformed`."""
+    text = _text(descriptor, record)
+    if not text.isdecimal():
+        raise Malformed(f"{record.name}: is not a number")
+    return int(text)
 
 
 def _text(descriptor: int, record: Checksum) -> str:
@@ -136,7 +160,7 @@ def read_archive(descriptor: int, start: int, stop: int) -> dict[str, Checksum]:
     records: dict[str, Checksum] = {}
     reached = start
     for entry, end in zip(listed, [*(entry.header for entry in listed[1:]), first], strict=True):
-        if entry.flags & _ENCRYPTED or entry.method != STORED or entry.attributes:
+        if entry.flags & ~_KNOWN_FLAGS or entry.method != STORED or entry.attributes:
             _check_stored(entry)
         if entry.header != reached:
             raise Malformed(f"{shown(entry.name)}: does not begin where the record before it ends")
@@ -196,7 +220,7 @@ def _entries(directory: bytes, start: int, place: int) -> Iterator[_Listed]:
         if len(directory) - reached < CENTRAL.size:
             raise Malformed("its directory is truncated")
         fields = CENTRAL.unpack_from(directory, reached)
-        signature, _, _, flags, method, _, _, crc, packed, size, n_name, n_extra, n_comment, *last = fields
+        signature, _, version, flags, method, _, _, crc, packed, size, n_name, n_extra, n_comment, *last = fields
         disk, _, attributes, header = last
         begin = reached + CENTRAL.size
         end = begin + n_name + n_extra + n_comment
@@ -210,6 +234,8 @@ def _entries(directory: bytes, start: int, place: int) -> Iterator[_Listed]:
             size, packed, header = _wide(name, extra, (size, packed, header))
         if method == STORED and size != packed:
             raise Malformed(f"{shown(name)}: has two different sizes")
+        if version & 0xFF > _NEWEST_ZIP:
+            raise Malformed(f"{shown(name)}: has an unknown version of the zip format")
         yield _Listed(start + header, name, flags, method, attributes, crc, size, place + reached + CRC_IN_CENTRAL)
         reached = end
 
@@ -230,6 +256,8 @@ def _wide(name: str, extra: bytes, numbers: tuple[int, int, int]) -> tuple[int, 
 def _check_stored(entry: _Listed) -> None:
     if entry.flags & _ENCRYPTED:
         raise Malformed(f"{shown(entry.name)}: is encrypted")
+    if entry.flags & ~_KNOWN_FLAGS:
+        raise Malformed(f"{shown(entry.name)}: has unknown flags")
     if entry.method != STORED:
         raise Malformed(f"{shown(entry.name)}: is compressed, which torch.save never does", _RESAVE)
     if entry.attributes & _IS_DIRECTORY or stat.S_IFMT(entry.attributes >> 16) not in (0, stat.S_IFREG):

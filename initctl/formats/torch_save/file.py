@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,9 @@ from initctl.formats.torch_save.contents import contents_of, in_a_word, of_one_r
 from initctl.formats.torch_save.dangers import dangers
 from initctl.formats.torch_save.graph import Graph
 from initctl.formats.torch_save.looks import Looks
-from initctl.formats.torch_save.standins import CONTAINERS, Global, Made, MadeTensor, PatchableInt
+from initctl.formats.torch_save.standins import CONTAINERS, Global, Made, MadeTensor, PatchableInt, StorageRef
 from initctl.formats.torch_save.states import optimizers_in
-from initctl.formats.torch_save.tensors import storage_of, tensor_at
+from initctl.formats.torch_save.tensors import start_of, storage_of, tensor_at
 from initctl.tensors import Block, TensorSpec
 
 if TYPE_CHECKING:
@@ -79,18 +78,28 @@ def _entry(keys: Keys, tensor: MadeTensor, storages: Mapping[str, tuple[int, int
 
 
 def _unlisted(graph: Graph, storages: Mapping[str, tuple[int, int]], file: str) -> Iterator[TensorSpec]:
-    """The bytes of unlisted tensors and of whole storages, which something other than a named tensor refers to."""
+    """The bytes of unlisted tensors and of whole storages, which something other than a named tensor refers to.
+
+    Raises `Malformed` if one of them could not be loaded.
+    """
     told: set[tuple[Block, ...]] = set()
     for keys, found in graph.unlisted():
-        with suppress(Malformed):  # a tensor that could not be loaded
-            if isinstance(found, MadeTensor):
-                tensor = tensor_at(found, storages, file)
-            else:
-                start, stop = storages.get(storage_of(found).key, (0, 0))
-                tensor = TensorSpec.contiguous("", BY_NAME["uint8"], (stop - start,), file, start)
-            if tensor.numel and tensor.blocks not in told:
-                told.add(tensor.blocks)
-                yield replace(tensor, name=_place_of(keys))
+        place = _place_of(keys)
+        try:
+            tensor = (
+                tensor_at(found, storages, file) if isinstance(found, MadeTensor) else _bytes_of(found, storages, file)
+            )
+        except Malformed as fact:
+            raise Malformed(f"a tensor at {shown(place)}: {fact}", fact.hint) from None
+        if tensor.numel and tensor.blocks not in told:
+            told.add(tensor.blocks)
+            yield replace(tensor, name=place)
+
+
+def _bytes_of(found: StorageRef, storages: Mapping[str, tuple[int, int]], file: str) -> TensorSpec:
+    """All bytes of a storage."""
+    storage = storage_of(found)
+    return TensorSpec.contiguous("", BY_NAME["uint8"], (storage.nbytes,), file, start_of(storage, storages))
 
 
 def _place_of(keys: Keys | None) -> str:

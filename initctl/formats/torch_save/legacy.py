@@ -27,6 +27,8 @@ _BEGINNING = 1 << 20
 """Bytes that are read first: they usually contain all pickles."""
 _FEW, _OF_A_KEY = 1000, 6
 """The most instructions of the pickles around the object's, and of the last pickle for each key."""
+_PARTS_OF_AN_ID = 6
+"""The kind of a storage, its type, key, device and size, and a view of it or None."""
 _NOT_OURS = "save a model's state_dict() with torch.save"
 
 
@@ -79,6 +81,8 @@ def _widths(named: Iterable[StorageRef]) -> Mapping[str, int]:
     widths: dict[str, int] = {}
     for ref in named:
         storage = storage_of(ref)
+        if len(ref.id) != _PARTS_OF_AN_ID:
+            raise Malformed("its pickle names a storage in an unknown way")
         width = width_of(storage.dtype) if storage.dtype else 1
         if widths.setdefault(storage.key, width) != width:
             raise Malformed(f"storage {shown(storage.key)}: has two different types")

@@ -13,7 +13,8 @@ import pickletools
 import struct
 import sys
 import warnings
-from collections.abc import Callable
+from codecs import escape_decode, raw_unicode_escape_decode
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -221,20 +222,27 @@ class _Machine:
             raise Malformed("its pickle uses an invalid number of a memo entry")
         self.put(number)
 
-    def add(self, values: list[Any]) -> None:
-        match self.stack[-1]:
-            case list() as items:
-                items += values
-            case Made() as made:
-                self.log.change(made)
-                made.items = made.items or []
-                made.items += values
-            case _:
-                raise Malformed("its pickle adds items to a value that cannot have any")
+    def append(self, values: list[Any]) -> None:
+        if isinstance(items := self.stack[-1], list):
+            items += values
+        else:
+            self.add(values, (DICT, SET, FROZENSET))
+
+    def add_items(self, values: list[Any]) -> None:
+        _check_keys(values)
+        self.add(values, (DICT, FROZENSET))
+
+    def add(self, values: list[Any], unfit: tuple[Global, ...]) -> None:
+        made = self.stack[-1]
+        if not isinstance(made, Made) or made.called in unfit:
+            raise Malformed("its pickle adds items to a value that cannot have any")
+        self.log.change(made)
+        made.items = made.items or []
+        made.items += values
 
     def set_items(self, values: list[Any]) -> None:
         made = self.stack[-1]
-        if not isinstance(made, Made):
+        if not isinstance(made, Made) or made.called in (SET, FROZENSET):
             raise Malformed("its pickle sets items of a value that cannot have any")
         self.log.change(made)
         if made.pairs is None:
@@ -277,10 +285,13 @@ class _Machine:
     def made(self, called: Any, arguments: Any) -> Made:  # noqa: ANN401
         """A stand-in for the result of a call. The call is noted."""
         if id(called) not in self.log.settled:
+            _check_callable(called)
             self.log.call(called, arguments)
         return self.instance(called, arguments)
 
     def instance(self, kind: Any, arguments: Any) -> Made:  # noqa: ANN401
+        if type(arguments) is not tuple:
+            raise Malformed("its pickle calls a function with a value that is not a tuple of arguments")
         return (MadeTensor if id(kind) in self.rebuilding else Made)(kind, arguments)
 
     def reduce(self, _: int) -> None:
@@ -289,11 +300,13 @@ class _Machine:
 
     def newobj(self, _: int) -> None:
         kind, arguments = self.top(2)
+        _check_callable(kind)
         self.log.rebuild(kind)
         self.push(self.instance(kind, arguments))
 
     def newobj_ex(self, _: int) -> None:
         kind, *arguments = self.top(3)
+        _check_callable(kind)
         self.log.rebuild(kind)
         self.push(self.instance(kind, tuple(arguments)))
 
@@ -308,7 +321,7 @@ class _Machine:
 
     def build(self, _: int) -> None:
         made, state = self.stack[-2], self.stack.pop()
-        if not isinstance(made, Made):
+        if not isinstance(made, Made) or made.called in (DICT, SET, FROZENSET):
             raise Malformed("its pickle sets attributes of a value that cannot have any")
         self.log.change(made)
         self.discard(made.state)
@@ -318,11 +331,54 @@ class _Machine:
         if protocol > _PROTOCOL:
             raise Malformed(f"its pickle has protocol {protocol}; the highest known protocol is {_PROTOCOL}")
 
+    def frame(self, length: int) -> None:
+        if length > len(self.data):
+            raise ValueError("a frame is longer than the pickle")
+
 
 def _paired(values: list[Any]) -> list[tuple[Any, Any]]:
     if len(values) % 2:
         raise Malformed("its pickle gives a dict a key without a value")
-    return list(zip(values[::2], values[1::2], strict=True))
+    keys = values[::2]
+    _check_keys(keys)
+    return list(zip(keys, values[1::2], strict=True))
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    """Raise `Malformed` if a key is a list, a dict, a set or the like: Python could not find it again."""
+    for key in keys:
+        if type(key) in _UNHASHABLE and not (type(key) is Made and key.called not in (DICT, SET)):
+            raise Malformed("its pickle has a key that cannot be one, such as a list")
+
+
+def _check_callable(called: object) -> None:
+    if not isinstance(called, (Global, Made)):
+        raise Malformed("its pickle calls a value that is not a function")
+
+
+def _refusing(fault: str) -> _Follow:
+    """An instruction that no file of torch.save has."""
+
+    def follow(_machine: _Machine, _at: int) -> None:
+        raise Malformed(fault)
+
+    return follow
+
+
+def _read_int(lines: _Lines) -> int:
+    """A number on a separate line, or a bool, as the pickle module reads it."""
+    line = lines.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("a number does not end with a newline")
+    return line == b"01\n" if line in (b"00\n", b"01\n") else int(line, 0)
+
+
+def _read_escaped(lines: _Lines) -> str:
+    """A text on a separate line. No codec is looked up for it: that would import a module."""
+    line = lines.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("a text does not end with a newline")
+    return raw_unicode_escape_decode(line[:-1])[0]
 
 
 def _read_name(lines: _Lines) -> str:
@@ -342,7 +398,20 @@ def _read_quoted(lines: _Lines) -> str:
     """A text of Python 2. Invalid escapes give no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return str(pickletools.read_stringnl(lines))
+        return _decoded(escape_decode(pickletools.read_stringnl(lines, decode=False))[0])
+
+
+def _read_python2(read: Callable[[Any], str]) -> Callable[[_Lines], str]:
+    """A text of Python 2 that `read` reads, in Latin-1."""
+    return lambda lines: _decoded(read(lines).encode("latin-1"))
+
+
+def _decoded(text: bytes) -> str:
+    """A text of Python 2, as torch.load decodes it; one that is not UTF-8, which it refuses, in Latin-1."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _with_value(read: Callable[[Any], Any], take: Callable[[_Machine, Any], None] = _Machine.push) -> _Follow:
@@ -399,20 +468,22 @@ if TYPE_CHECKING:
 
 _READERS = {opcode.name: opcode.arg.reader for opcode in pickletools.opcodes if opcode.arg}
 _VALUES = "LONG LONG1 LONG4 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8"
-_TEXTS = "BINSTRING SHORT_BINSTRING UNICODE"
+_TEXTS = "BINSTRING SHORT_BINSTRING"
+_OUTSIDE = "its pickle refers to data outside of the file"
 _MAKING: dict[str, _Follow] = {
     **{name: _with_value(_READERS[name]) for name in _VALUES.split()},
-    **{name: _with_value(_READERS[name], _Machine.text) for name in _TEXTS.split()},
+    **{name: _with_value(_read_python2(_READERS[name]), _Machine.text) for name in _TEXTS.split()},
     "MARK": _Machine.mark,
     "PUT": _with_value(_READERS["PUT"], _Machine.put_anywhere),
     "BINPUT": _with_number("<B", _Machine.put),
     "LONG_BINPUT": _with_number("<I", _Machine.put),
     "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
     "STRING": _with_value(_read_quoted, _Machine.text),
+    "UNICODE": _with_value(_read_escaped, _Machine.text),
     "SHORT_BINUNICODE": _with_text("<B"),
     "BINUNICODE": _with_text("<I"),
     "BINUNICODE8": _with_text("<Q"),
-    "NEXT_BUFFER": lambda machine, _: machine.push(Made(Global("pickle", "PickleBuffer"))),
+    "NEXT_BUFFER": _refusing(_OUTSIDE),
     "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.top(1))),
     "TUPLE2": lambda machine, _: machine.push(tuple(machine.top(2))),
@@ -423,10 +494,7 @@ _MAKING: dict[str, _Follow] = {
     "FROZENSET": lambda machine, _: machine.push(Made(FROZENSET, items=machine.since_mark())),
     "EMPTY_DICT": lambda machine, _: machine.push(Made(DICT)),
     "DICT": lambda machine, _: machine.push(Made(DICT, pairs=_paired(machine.since_mark()))),
-    **{
-        name: _with_number(form, lambda machine, code: machine.name("copyreg", f"extension {code}"))
-        for name, form in (("EXT1", "<B"), ("EXT2", "<H"), ("EXT4", "<i"))
-    },
+    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), _refusing("its pickle has a number in place of a class")),
     "GLOBAL": _with_value(_read_names, lambda machine, names: machine.name(*names)),
     "STACK_GLOBAL": _Machine.stack_global,
     "REDUCE": _Machine.reduce,
@@ -438,9 +506,10 @@ _MAKING: dict[str, _Follow] = {
     "BINPERSID": lambda machine, _: machine.leave(machine.stack.pop()),
 }
 _MAKING_NOTHING: dict[str, _Follow] = {
-    **{name: _with_value(_READERS[name]) for name in ("INT", "FLOAT", "BINFLOAT")},
+    **{name: _with_value(_READERS[name]) for name in ("FLOAT", "BINFLOAT")},
+    "INT": _with_value(_read_int),
     "PROTO": _with_number("<B", _Machine.proto),
-    "FRAME": _with_number("<Q", lambda *_: None),
+    "FRAME": _with_number("<Q", _Machine.frame),
     "POP": _Machine.pop,
     "POP_MARK": lambda machine, _: machine.discard(*machine.since_mark()),
     "DUP": lambda machine, _: machine.push(machine.shared()),
@@ -453,16 +522,17 @@ _MAKING_NOTHING: dict[str, _Follow] = {
     "BININT": _with_number("<i"),
     "BININT1": _with_number("<B"),
     "BININT2": _with_number("<H"),
-    "READONLY_BUFFER": lambda *_: None,
+    "READONLY_BUFFER": _refusing(_OUTSIDE),
     "EMPTY_TUPLE": lambda machine, _: machine.push(()),
-    "APPEND": lambda machine, _: machine.add([machine.stack.pop()]),
-    "APPENDS": lambda machine, _: machine.add(machine.since_mark()),
-    "ADDITEMS": lambda machine, _: machine.add(machine.since_mark()),
+    "APPEND": lambda machine, _: machine.append([machine.stack.pop()]),
+    "APPENDS": lambda machine, _: machine.append(machine.since_mark()),
+    "ADDITEMS": lambda machine, _: machine.add_items(machine.since_mark()),
     "SETITEM": lambda machine, _: machine.set_items(machine.top(2)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
     "BUILD": _Machine.build,
 }
 """Instructions that create no value, or only a number."""
+_UNHASHABLE = frozenset((list, bytearray, Made))
 _STEP = "step"
 """The only number that torch's optimizers once kept besides tensors."""
 _STOP = ord(".")

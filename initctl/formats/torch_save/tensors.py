@@ -63,16 +63,22 @@ def tensor_at(value: MadeTensor, storages: Mapping[str, tuple[int, int]], file: 
     dtype, shape, storage, offset, strides, unwritable = described(value)
     if storage is None:
         return TensorSpec(name, dtype, shape, (), unwritable=unwritable)
-    if storage.key not in storages:
-        raise Malformed(f"its storage {shown(storage.key)} is missing")
-    start, stop = storages[storage.key]
-    if stop - start != storage.nbytes:
-        raise Malformed(f"its storage {shown(storage.key)} has {stop - start} bytes instead of {storage.nbytes}")
+    start = start_of(storage, storages)
     begin, strides, overlaps = _arranged(shape, strides)
     if overlaps and not unwritable:
         unwritable = "its elements share memory with each other"
     block = Block(file, start + offset * dtype.bits // 8, begin, shape, strides)
     return TensorSpec(name, dtype, shape, (block,), (), (), unwritable)
+
+
+def start_of(storage: Storage, storages: Mapping[str, tuple[int, int]]) -> int:
+    """The offset in the file at which `storage`, one of `storages`, begins. Raises `Malformed`."""
+    if storage.key not in storages:
+        raise Malformed(f"its storage {shown(storage.key)} is missing")
+    start, stop = storages[storage.key]
+    if stop - start != storage.nbytes:
+        raise Malformed(f"its storage {shown(storage.key)} has {stop - start} bytes instead of {storage.nbytes}")
+    return start
 
 
 def described(value: MadeTensor) -> TensorView:
@@ -119,8 +125,10 @@ def storage_of(value: object) -> Storage:
         raise Malformed("has no storage")
     if not isinstance(value.id, tuple) or not 5 <= len(value.id) <= _LONGEST_ID:
         raise Malformed(_IN_NO_KNOWN_WAY)
-    tag, kind, key, _, numel, *view = value.id
-    if not (isinstance(kind, Global) and isinstance(key, str) and isinstance(numel, int) and isinstance(tag, str)):
+    tag, kind, key, device, numel, *view = value.id
+    if not (
+        isinstance(kind, Global) and isinstance(numel, int) and all(isinstance(t, str) for t in (tag, key, device))
+    ):
         raise Malformed(_IN_NO_KNOWN_WAY)
     if tag != "storage" or not 0 <= numel < LARGEST_SIZE:
         raise Malformed(_IN_NO_KNOWN_WAY)
@@ -174,14 +182,16 @@ def sizes_of(value: object, name: str = "size") -> Shape:
 
 def _strided(value: Made) -> TensorView:
     """`_rebuild_tensor(storage, storage_offset, size, stride, …)`, and versions of it with more arguments."""
-    named, offset, size, stride, *rest = _arguments(value, 4)
+    named, offset, size, stride, *rest = _arguments(value)
     storage = storage_of(named)
     dtype = storage.dtype
     shape, strides = sizes_of(size), sizes_of(stride, "stride")
     if value.called.name == "_rebuild_tensor_v3":
-        if len(rest) < 3:
-            raise Malformed("has no dtype")
         dtype, rest = dtype_of(rest[2]), [*rest[:2], *rest[3:]]
+    if value.called.name == "_rebuild_qtensor":
+        del rest[0]  # its scale
+    for requires_grad in rest[:1]:
+        _check_flag(requires_grad)
     if dtype is None:
         raise Malformed("has no dtype")
     if type(offset) is not int or not 0 <= offset < LARGEST_SIZE:
@@ -225,7 +235,9 @@ def _reason(dtype: DType, metadata: list[Any]) -> str | None:
     if dtype.kind == "packed":
         return f"initctl does not know its dtype, {dtype.name}"
     for extra in metadata:
-        flags = extra.pairs or () if isinstance(extra, Made) and extra.called == DICT else ()
+        if not (extra is None or (isinstance(extra, Made) and extra.called == DICT)):
+            raise Malformed("its metadata is not a dict")
+        flags = extra.pairs or () if extra else ()
         if len(flags) > _MOST_ARGUMENTS:
             raise Malformed("has more metadata entries than torch ever writes")
         for bit in ("conj", "neg"):
@@ -236,7 +248,7 @@ def _reason(dtype: DType, metadata: list[Any]) -> str | None:
 
 def _without_bytes(value: Made, at: int, why: str) -> TensorView:
     """A tensor whose dtype and size are the arguments at position `at` and after it."""
-    dtype, size, *_ = _arguments(value, at + 2)[at:]
+    dtype, size, *_ = _arguments(value)[at:]
     return TensorView(dtype_of(dtype), sizes_of(size), unwritable=why)
 
 
@@ -296,10 +308,13 @@ def _wrapped(value: MadeTensor) -> _Wrapped | None:
     """The parts of `value` if it is a wrapper: a parameter, a subclass, or a tensor with attributes."""
     function = _function(value)
     if function in _PARAMETERS:  # (data, requires_grad, backward_hooks), and attributes
-        inner, *carried = _arguments(value, 1)
+        inner, *carried = _arguments(value)
+        _check_flag(carried[0])
+        if not isinstance(inner, Made):
+            raise Malformed("is a parameter without a tensor")
         return _Wrapped(inner, carried)
     if function in _TYPES:  # (function, type, arguments, state)
-        rebuild, kind, arguments, *carried = _arguments(value, 3)
+        rebuild, kind, arguments, *carried = _arguments(value)
         return _Wrapped(_made_by(rebuild, arguments), carried, None if kind in _PLAIN else _type_name(kind))
     return None
 
@@ -314,10 +329,17 @@ def _function(value: MadeTensor) -> tuple[str, str]:
     return value.called.module, value.called.name
 
 
-def _arguments(value: Made, at_least: int) -> tuple[Any, ...]:
-    if not isinstance(value.arguments, tuple) or not at_least <= len(value.arguments) <= _MOST_ARGUMENTS:
+def _arguments(value: Made) -> tuple[Any, ...]:
+    """The arguments of a function that rebuilds a tensor: as many as it takes in torch."""
+    least, most = _COUNTS[value.called.name]
+    if not isinstance(value.arguments, tuple) or not least <= len(value.arguments) <= most:
         raise Malformed(f"is rebuilt by {shown(value.called)} with unknown arguments")
     return value.arguments
+
+
+def _check_flag(requires_grad: object) -> None:
+    if type(requires_grad) is not bool:
+        raise Malformed("its requires_grad must be true or false")
 
 
 _UTILS = "torch._utils"
@@ -343,9 +365,15 @@ _DESCRIBED: dict[tuple[str, str], Callable[[Made], TensorView]] = {
     (_UTILS, "_rebuild_sparse_csr_tensor"): _sparse,
     (_UTILS, "_rebuild_nested_tensor"): lambda value: _unknown(value, "it is nested: it has no single shape"),
     (_UTILS, "_rebuild_wrapper_subclass"): lambda value: _without_bytes(
-        value, 1, f"it is a tensor subclass, {_type_name(_arguments(value, 3)[0])}"
+        value, 1, f"it is a tensor subclass, {_type_name(_arguments(value)[0])}"
     ),
 }
+_COUNTS = {
+    "_rebuild_tensor": (4, 4), "_rebuild_tensor_v2": (6, 7), "_rebuild_tensor_v3": (7, 8), "_rebuild_qtensor": (7, 7),
+    "_rebuild_parameter": (3, 3), "_rebuild_parameter_with_state": (4, 4), "_rebuild_from_type": (4, 4),
+    "_rebuild_from_type_v2": (4, 4), "_rebuild_meta_tensor_no_storage": (4, 4), "_rebuild_wrapper_subclass": (8, 8),
+}  # fmt: skip
+"""The fewest arguments that a function takes, and the most."""
 REBUILDING = _PARAMETERS | _TYPES | _DESCRIBED.keys()
 """The functions that rebuild tensors: pairs of a module and a name."""
 _PARTS = ("DTensor", "ShardedTensor")

@@ -1,0 +1,87 @@
+"""The rows of RELIABILITY.md's tables of bad inputs, and where each is shown. Names of cases begin with their row."""
+
+from __future__ import annotations
+
+ROWS = {"S": 62, "P": 53, "D": 11, "I": 23, "R": 29, "Y": 12, "N": 16, "E": 30, "C": 10}
+"""How many there are of each table."""
+
+ELSEWHERE = {
+    "S52": "test_a_million_records_cost_little_time_and_memory test_many_names_do_not_make_each_other_match",
+    "S54": "test_a_sparse_file_of_gigabytes_is_read_at_once",
+    "S61": "test_a_source_that_became_shorter_is_a_conflict",
+    "S62": "test_a_file_that_changes_while_it_is_copied_is_a_conflict",
+    "P01": "test_nothing_is_run_and_torch_is_not_imported",
+    "P02": "test_nothing_is_run_and_torch_is_not_imported",
+    "P29": "test_a_tensor_whose_elements_overlap_otherwise_takes_nothing",
+    "P31": "test_an_odd_file_is_read_in_little_time_and_memory",
+    "P40": "test_a_name_that_two_tensors_have_is_ambiguous",
+    "P41": "test_every_tied_name_and_the_rule_that_decides_it_are_told",
+    "P42": "test_tied_tensors_that_are_decided_apart_are_refused_and_keep_counts",
+    "P43": "test_tensors_that_overlap_and_are_decided_apart_are_an_error_that_names_both",
+    "P44": "test_strides_that_do_not_overlap_are_filled_by_their_logical_index",
+    "P45": "test_every_kind_of_tensor_takes_what_fits_it",
+    "P46": "test_dtensors_of_a_rank_are_named_and_say_why_no_rule_fills_them",
+    "P47": "test_a_rank_s_file_that_is_named_by_itself_says_what_to_run_first",
+    "P48": "test_nothing_is_run_and_torch_is_not_imported",
+    "P49": "test_nothing_is_run_and_torch_is_not_imported",
+    "P50": "test_all_that_torch_allows_with_weights_only_is_known",
+    "D02": "test_nothing_is_run_and_torch_is_not_imported",
+    "D11": "test_files_of_chunks_that_metadata_does_not_list_are_warned_of_and_carried",
+    "I20": "test_a_shard_with_another_hard_link_is_refused_only_where_it_is_touched",
+    "R15": "test_a_layout_makes_the_matrix_of_outputs_by_inputs_orthogonal",
+    "R17": "test_one_empty_tensor_of_the_model_s_own_is_filled_like_any_other",
+    "R25": "test_wildcards_match_a_newline_as_any_other_character",
+    "R26": "test_many_rules_and_many_variables_take_time_for_each_but_not_for_each_pair",
+    "R28": "test_what_torch_computes_on_a_device_is_what_the_processor_computes",
+    "R29": "test_a_pattern_may_keep_integers",
+    "N05": "test_reaches_a_terminal_escaped_and_whole",
+    "N14": "test_a_fault_is_an_annotation_at_its_line_and_its_column",
+    "E02": "test_a_file_that_has_both_names_is_in_place test_another_hard_link_of_the_input_is_the_input",
+    "E03": "test_no_clobber_refuses_whatever_exists test_no_clobber_refuses_a_file_that_appeared_meanwhile",
+    "E04": "test_a_directory_that_is_missing_is_a_storage_error",
+    "E06": "test_a_file_with_another_hard_link_is_refused",
+    "E07": "test_a_link_to_the_file_stays_and_the_file_is_replaced",
+    "E08": "test_no_clobber_refuses_a_link_that_leads_nowhere test_a_link_that_leads_in_a_circle_is_a_storage_error",
+    "E09": "test_a_new_file_that_may_not_be_made_names_the_directory",
+    "E14": "test_a_system_that_cannot_exchange_leaves_the_old_as_it_was",
+    "E15": "test_a_system_without_the_call_says_so",
+    "E16": "test_a_target_with_the_longest_name_is_staged_under_a_short_one",
+    "E17": "test_bytes_cross_from_one_file_system_to_another",
+    "E18": "test_is_said_at_once_with_what_is_free_although_the_file_system_would_fill_up_first",
+    "E19": "test_a_quota_a_limit_and_others_that_write_are_not_blamed_on_what_is_free",
+    "E21": "test_in_place_touches_nothing_where_nothing_changes",
+    "E22": "test_any_file_of_a_directory_that_changes_is_a_conflict",
+    "E23": "test_a_touched_shard_that_changes_is_a_conflict_in_place",
+    "E25": "test_a_result_that_stdout_does_not_take_is_7_and_the_work_is_done",
+    "E26": "test_no_locale_is_too_poor_for_a_report test_a_narrow_terminal_gets_no_line_that_a_name_began",
+    "E27": "test_torchrun_starts_ranks_that_share_the_work",
+    "E28": "test_names_that_are_not_utf_8_are_written_too test_a_name_that_is_not_unicode_is_no_bug",
+    "E29": "test_a_plan_is_for_its_checkpoint_whatever_the_working_directory_is",
+    "E30": "test_a_file_that_has_both_names_is_in_place",
+    "C01": "test_a_wrong_line_is_refused_in_one_line_that_helps",
+    "C02": "test_a_bug_is_told_as_one",
+    "C03": "test_a_signal_ends_the_work_and_what_was_there_is_as_it_was "
+    "test_more_signals_do_not_disturb_the_cleaning_up",
+    "C04": "test_a_signal_ends_the_work_and_what_was_there_is_as_it_was",
+    "C05": "test_any_file_of_a_directory_that_changes_is_a_conflict",
+    "C06": "test_is_left_out_under_an_environment_that_asks_for_none test_is_left_in_under_an_empty_no_color",
+    "C07": "test_bad_input_is_one_clear_line_and_leaves_nothing_behind",
+    "C08": "test_numbers_of_64_bits_are_written_in_full test_what_json_cannot_write_is_never_written",
+    "C09": "test_a_dry_run_says_what_would_be_written test_plan_refuses_what_apply_refuses",
+    "C10": "test_the_same_run_again_gives_the_same_bytes",
+}
+"""Rows that are no input of the corpus, and the names of tests that show them."""
+
+NOT_SHOWN = {
+    "P11": "a flipped bit that torch saved anew has a right checksum: nobody can see it",
+    **dict.fromkeys(
+        ("E10", "E11", "E12", "E13"), "what only certain file systems answer belongs to the faults of the commit"
+    ),
+    "E20": "owner, group, access lists and attributes belong to the tests of the commit",
+    "E24": "leftovers of killed processes belong to the tests of the commit",
+}
+"""Rows without a case, and why."""
+
+
+def all_rows() -> list[str]:
+    return [f"{table}{number:02}" for table, count in ROWS.items() for number in range(1, count + 1)]
