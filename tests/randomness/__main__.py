@@ -14,7 +14,7 @@ from tests.randomness.finding import HEADING, Finding
 from tests.randomness.streams import AT_ONCE, STREAMS, first_words
 
 QUICK = "words", "laws", "correlations", "SmallCrush"
-"""What is run if nothing is named: with 10^9 values, in about ten minutes."""
+"""What is run if nothing is named: with 10^9 values, in some ten minutes."""
 
 
 def main() -> int:

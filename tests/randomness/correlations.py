@@ -53,18 +53,12 @@ def between(of: str, what: str, samples) -> list[Finding]:
 def _of_pairs(of: str, what: str, pairs, numbers: int) -> list[Finding]:
     free, largest = pairs.size, float(np.abs(pairs).max())
     beyond = 2 * stats.norm.sf(largest * math.sqrt(numbers - 1))
-    statistic = float((pairs**2).sum() * (numbers - 1))
+    any_beyond = -math.expm1(free * math.log1p(-beyond))
+    squares = float((pairs**2).sum() * (numbers - 1))
+    together = float(stats.chi2.sf(squares, free))
     return [
-        Finding(
-            f"largest |r| of {what}",
-            of,
-            numbers,
-            f"{largest:.3g} of {free:,} pairs",
-            -math.expm1(free * math.log1p(-beyond)),
-        ),
-        Finding(
-            f"all r of {what}", of, numbers, f"chi² {statistic:,.1f} / {free:,}", float(stats.chi2.sf(statistic, free))
-        ),
+        Finding(f"largest |r| of {what}", of, numbers, f"{largest:.3g} of {free:,} pairs", any_beyond),
+        Finding(f"all r of {what}", of, numbers, f"chi² {squares:,.1f} / {free:,}", together),
     ]
 
 
@@ -83,7 +77,7 @@ def _both_streams(tensors: int, elements: int):
 
 
 def _first_elements(tensors: int):
-    """Row i has the uniform number of element i of every tensor, centred."""
+    """Row i has element i of every tensor, as the normal number that has its word's probability."""
     keys = np.array([stream_key(0, f"layers.{layer}.w") for layer in range(tensors)], np.uint64)
     blocks = ELEMENTS // 4
     key0, key1 = (np.repeat(part, blocks) for part in keys.T)
