@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from weakref import ref
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -18,8 +19,10 @@ _heeded = True
 """Whether a signal still ends the process."""
 _ignored: list[int] = []
 """The signals that `ignore_signals` has set to be ignored."""
-_dropped: deque[sys.UnraisableHookArgs] = deque(maxlen=10)
-"""Exceptions that Python cannot raise, because a destructor or a dying thread raised them."""
+
+
+_raised: ref[Ended] | None = None
+"""What the last signal raised."""
 
 
 class Ended(BaseException):
@@ -36,12 +39,13 @@ def raise_on_signals() -> None:
 
 
 def drop_unraisable() -> None:
-    """Let Python write nothing about exceptions that it cannot raise; `_end` looks at them.
+    """Let Python write nothing about exceptions that it cannot raise, such as those of destructors and dying threads.
 
-    Python writes a traceback of them by default, also if two signals come at once and the first is handled by ignoring
-    both. The hook is not a function of Python, for which a thread that dies for lack of memory has no room.
+    Python writes a traceback of them by default. The hook is not a function of Python, for which a thread that dies for
+    lack of memory has no room. It keeps nothing: a thread is over only when nobody refers to it.
     """
-    sys.unraisablehook = _dropped.append
+    nothing: deque[object] = deque(maxlen=0)
+    sys.unraisablehook = nothing.append
 
 
 @contextmanager
@@ -79,10 +83,15 @@ def ignore_signals() -> None:
 def _end(number: int, _: FrameType | None) -> None:
     """End the process, unless it ends already: cleaning up must not be interrupted again.
 
-    The handler stays. If it ignored signals that have come at the same time, Python would complain about them.
+    The handler stays. If it ignored signals that have come at the same time, Python would complain about them. If the
+    exception is gone before the process ends, since a destructor raised it, the next signal raises another.
     """
-    global _heeded
-    if _heeded or any(isinstance(dropped.exc_value, Ended) for dropped in _dropped):
+    global _heeded, _raised
+    if _heeded or (_raised and not _raised()):
         _heeded = False
-        _dropped.clear()
-        raise Ended(number)
+        end = Ended(number)
+        _raised = ref(end)
+        try:
+            raise end
+        finally:
+            del end  # its own traceback leads here, and would keep it alive

@@ -234,3 +234,25 @@ main.main()
 """
     process = subprocess.Popen([sys.executable, "-c", reporting], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert ended(process) == (3, "", "initctl: error: missing: no such file or directory\n")
+
+
+def test_a_signal_that_a_destructor_swallows_leaves_the_next_one_its_effect(folder):
+    checkpoint(folder / "net.safetensors", {"w": ("F32", (4,))})
+    swallowing = """
+import os, signal, sys
+from initctl.workers import Workers
+run = Workers.run
+class Dying:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+def interrupted(self, tasks):
+    Dying()
+    os.kill(os.getpid(), signal.SIGTERM)
+    run(self, tasks)
+Workers.run = interrupted
+sys.argv = ["initctl", "apply", "net.safetensors", "-o", "out.safetensors", "-r", "w=normal"]
+from initctl.__main__ import main
+main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", swallowing], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert ended(process) == (143, "", "initctl: error: interrupted by SIGTERM\n")

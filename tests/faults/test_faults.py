@@ -76,7 +76,7 @@ def test_a_run_is_judged_by_the_files_that_it_leaves(judged):
     assert found[1:] == ["X: it succeeds without the new files"]
 
 
-def test_a_staged_file_may_stay_only_if_the_process_was_killed(judged, tmp_path: Path):
+def test_a_staged_file_may_stay_only_if_the_process_was_killed_or_names_it(judged, tmp_path: Path):
     (tmp_path / ".initctl-012345-6-01234567.tmp").touch()
-    assert judged(EIO, Run(5, "", FAILED)) == ["L: .initctl-012345-6-01234567.tmp is left"]
+    assert judged(EIO, Run(5, "", FAILED)) == ["L: .initctl-012345-6-01234567.tmp is left, and nothing says so"]
     assert judged(Fault("openat", 1, "SIGKILL"), Run(-9, "", "")) == []

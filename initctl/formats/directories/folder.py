@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.opening import entries_of, status_at, unreadable
 from initctl.hub_cache import in_hub_cache as in_hub_cache
-from initctl.system_errors import is_of_the_file
+from initctl.system_errors import is_absent
 
 
 class Folder(NamedTuple):
@@ -74,7 +75,7 @@ def status_within(path: str, directory: str) -> os.stat_result | None:
     try:
         real = os.path.realpath(path, strict=True)
     except OSError as error:
-        if is_of_the_file(error):  # broken, or without permission to follow it: links of another user's processes
+        if is_absent(error) or error.errno == errno.EACCES:  # it is broken, or in a folder that may not be entered
             return None
         raise unreadable(path, error) from None
     return _regular(real) if is_within(real, directory) else None
