@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class Busy(Exception):  # noqa: N818 - a fact that callers turn into an error
@@ -33,7 +33,13 @@ def locked(path: str, *, is_shared: bool = False) -> Iterator[bool]:
         yield descriptor is not None
     finally:
         if descriptor is not None:
-            os.close(descriptor)
+            release(descriptor)
+
+
+def release(descriptor: int) -> None:
+    """Give up the lock that `lock` returned. It has ended even if closing the file fails."""
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def _patiently(path: str, *, is_shared: bool) -> int | None:
@@ -61,11 +67,11 @@ def lock(path: str, *, is_shared: bool = False, follow: bool = True) -> int | No
             if os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=follow)):
                 return descriptor
         except BlockingIOError:
-            os.close(descriptor)
+            release(descriptor)
             raise Busy from None
         except FileNotFoundError:  # it was removed meanwhile
             pass
         except OSError:
-            os.close(descriptor)
+            release(descriptor)
             return None
-        os.close(descriptor)
+        release(descriptor)

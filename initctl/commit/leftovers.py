@@ -10,7 +10,7 @@ from contextlib import suppress
 from initctl.commit import effects
 from initctl.commit.tree import tree
 from initctl.errors import Problem, shown
-from initctl.locks import Busy, lock
+from initctl.locks import Busy, lock, release
 from initctl.traces import is_staged
 
 
@@ -32,7 +32,7 @@ def reclaim(directory: str) -> Iterator[Problem]:
                     yield _removed(path)
             finally:
                 if held is not None:
-                    os.close(held)
+                    release(held)
 
 
 def discard(path: str) -> None:

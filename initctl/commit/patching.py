@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Self
 
 from initctl.commit import effects
@@ -23,7 +24,8 @@ class PatchedFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
+        with suppress(OSError):  # `sync` has reported what was not written
+            effects.close(self.descriptor)
 
     def sync(self) -> None:
         """Flush what was overwritten to the disk. Raises `ConflictError` if `path` is another file by now."""

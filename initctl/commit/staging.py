@@ -15,6 +15,7 @@ rename within one directory. It is locked, so that another process knows that it
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
@@ -25,12 +26,12 @@ from initctl.commit.attributes import new_file_mode
 from initctl.commit.claims import beside
 from initctl.commit.copying import write_all
 from initctl.commit.failure import as_storage_error, storage_errors
-from initctl.commit.leftovers import discard, is_there
+from initctl.commit.leftovers import discard, is_there, reclaim
 from initctl.commit.new_files import NewDirectory, NewFile
 from initctl.commit.replacing import replace_directory, replace_file
 from initctl.commit.undisturbed import undisturbed
 from initctl.errors import InitctlError, Problem, StorageError, UncertainError, shown
-from initctl.locks import Busy, lock
+from initctl.locks import Busy, lock, release
 from initctl.traces import staged_path
 
 
@@ -72,20 +73,20 @@ class _Stage:
     def _release(self) -> None:
         held, self._lock = self._lock, None
         if held is not None:
-            with suppress(OSError):
-                os.close(held)
+            release(held)
 
     def _name_leftover(self, error: object) -> None:
         """Raise an error that names what is left, besides the `error` of the environment, if there was one."""
         fault = f"{shown(self.path)} could not be removed"
-        message = f"{shown(self.target)}: is in place, but {fault}" if self.is_committed else fault
-        leftover = Problem("storage.leftover", message, "remove it")
         if error is None:
+            place = f"{shown(self.target)}: is in place, but " if self.is_committed else ""
+            leftover = Problem("storage.leftover", place + fault, "remove it")
             raise (UncertainError if self.is_committed else StorageError)(leftover)
         if isinstance(error, OSError):
             error = as_storage_error(error, self.target)
         if isinstance(error, InitctlError):
-            raise type(error)(*error.problems, leftover) from error
+            *others, last = error.problems
+            raise type(error)(*others, last._replace(message=f"{last.message}; and {fault}")) from error
 
 
 class StagedFile(NewFile):
@@ -169,6 +170,7 @@ def write_file(path: str, parts: Iterable[bytes]) -> None:
     with storage_errors(path):
         target = paths.real(path)
         mode = os.stat(target).st_mode if paths.is_there(target) else new_file_mode()
+    deque(reclaim(os.path.dirname(target)), maxlen=0)
     with beside(target), StagedFile(target) as staged:
         offset = 0
         for part in parts:

@@ -13,7 +13,7 @@ from initctl import paths
 from initctl.commit import effects
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
-from initctl.commit.leftovers import discard
+from initctl.commit.leftovers import discard, is_there
 from initctl.commit.new_files import sync_directory
 from initctl.commit.staging import StagedFile
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
@@ -66,7 +66,14 @@ class Journal:
             except UncertainError as error:  # a power failure could bring back the old directory, without it
                 discard(self.path)
                 self.is_begun = False
-                raise StorageError(*error.problems) from error
+                raise self._not_begun(error) from error
+
+    def _not_begun(self, error: UncertainError) -> StorageError | UncertainError:
+        """The `error` of writing the journal, which may still be there. Nothing is overwritten yet."""
+        if not is_there(self.path):
+            return StorageError(*error.problems)
+        fault = f"{shown(self._plan.checkpoint.path)}: is as it was, but {shown(self.path)} could not be removed"
+        return UncertainError(Problem("storage.leftover", fault, "remove it"))
 
     def _note_begun(self) -> None:
         self.is_begun = True

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _STAGED = re.compile(r"\.initctl-[0-9a-f]{6}-\d+-[0-9a-f]{8}\.tmp")
 _LINE = re.compile(r"initctl: (error|warning): .+|see: initctl help .+")
+_JOURNAL = ".initctl-journal"
+"""It stays if a patch is interrupted, so that it can be completed."""
 _BUG = 70
 _UNCERTAIN = 7
 _SIGNALLED = {"SIGTERM": (143, -15), "SIGINT": (130, -2)}
@@ -55,7 +57,7 @@ def violations(scenario: Scenario, fault: Fault, run: Run, folder: Path, undistu
         yield "it hangs"
         return
     yield from _of_files(scenario, fault, run, tree(folder), undisturbed)
-    left = leftovers(folder)
+    left = [name for name in leftovers(folder) if not (run.status == _UNCERTAIN and name.startswith(_JOURNAL))]
     if left and not fault.is_kill and not all(name in run.err for name in left):
         yield f"L: {left[0]} is left, and nothing says so"
     if fault.is_kill:

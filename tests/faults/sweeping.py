@@ -93,7 +93,9 @@ class Sweep:
         self.found += [f"{scenario.name}: {fault}: {one}: {run.status} {run.err[:300]!r}" for one in found]
 
     def _after_a_kill(self, runner: Runner, scenario: Scenario, undisturbed: Undisturbed) -> Iterator[str]:
-        """The same command again, with nothing that fails: it works."""
+        """The same command again, with nothing that fails: it works, and cleans up."""
         run = runner.run(scenario)
         if run.status != scenario.status or (scenario.is_atomic and tree(self.folder) != undisturbed.new):
             yield f"the next run ends with {run}"
+        if left := leftovers(self.folder):
+            yield f"L: the next run leaves {left[0]}"

@@ -15,6 +15,7 @@ CHANGING = tuple(effects.__all__)
 """The calls that change files."""
 READING = (
     "open",
+    "close",
     "fstat",
     "stat",
     "lstat",

@@ -71,6 +71,8 @@ class Fault:
             return call()
         if self.kind == "short":
             return _short(name, arguments, call)
+        if name == "close":  # a descriptor is closed even if an error is reported
+            call()
         code = getattr(errno, self.kind.partition(" ")[0])
         raise OSError(code, os.strerror(code))
 
