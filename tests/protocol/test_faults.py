@@ -37,7 +37,7 @@ class TestTheSweepSees:
 
     def violations(self, tmp_path: Path, name: str, kind: str) -> list[str]:
         stage = Stage(SCENARIOS[name], tmp_path / "play")
-        return sweep(stage, kind, sampled(stage, 60, "all"))[1]
+        return sweep(stage, kind, sampled(stage, 1000, "all"))[1]
 
     def test_a_file_that_is_written_over_the_old_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         def copied(path: str, target: str, **_: object) -> None:
