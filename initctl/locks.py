@@ -17,7 +17,7 @@ class Busy(Exception):  # noqa: N818 - a fact that callers turn into an error
     """Another process has a lock that excludes the wanted one."""
 
 
-_PATIENCE = 0.2
+_PATIENCE = 0.5
 """Seconds after which a lock counts as busy: a process that is just about to release it does not count."""
 
 

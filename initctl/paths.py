@@ -1,4 +1,4 @@
-"""What is at a path. Unlike `os.path`, which says no if the system cannot tell, these raise `OSError` then."""
+"""What is at a path. If the system cannot say it, these raise `OSError`; `os.path` says that nothing is there."""
 
 from __future__ import annotations
 

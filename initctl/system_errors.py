@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from initctl.errors import InputError, Problem, StorageError, shown
 
@@ -46,16 +46,38 @@ def failure(error: OSError) -> InputError | StorageError:
 
 
 def explaining_failures(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """`function`, whose callers get an `InputError` or a `StorageError` in place of each `OSError`."""
+    """`function`, whose callers get an `InputError` or a `StorageError` in place of each `OSError`, but for those that
+    their own `on_event` raises.
+    """
 
     @wraps(function)
     def explained(*arguments: _Arguments.args, **keywords: _Arguments.kwargs) -> _Result:
+        if on_event := keywords.get("on_event"):
+            keywords["on_event"] = _guarded(on_event)
         try:
             return function(*arguments, **keywords)
+        except _CallersError as raised:
+            raise raised.args[0] from None
         except OSError as error:
             raise failure(error) from error
 
     return explained
+
+
+class _CallersError(Exception):
+    """Wraps an `OSError` that the caller's own function raised, so that it is not taken for one of the system."""
+
+
+def _guarded(on_event: Any) -> Callable[[object], None]:  # noqa: ANN401 - whatever the caller gave
+    """The same function, whose `OSError` comes through as it is."""
+
+    def guarded(event: object) -> None:
+        try:
+            on_event(event)
+        except OSError as error:
+            raise _CallersError(error) from error
+
+    return guarded
 
 
 def _has_working_directory() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from functools import cache
 from zlib import crc32
 
@@ -11,6 +12,7 @@ from initctl import paths
 
 JOURNAL = ".initctl-journal"
 """The journal of a patch of a directory. That of a single file has a digest of the file's name behind it."""
+_LEVELS = 4
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _STAGED = re.compile(r"\.initctl-[0-9a-f]{6}-[0-9]+-[0-9a-f]{8}\.tmp")
 _PARTS = re.compile(r"\.initctl-\w+\.(?:parts|result|gone)")
@@ -30,6 +32,17 @@ def journal_path(target: str) -> str:
     return os.path.join(os.path.dirname(target), f"{JOURNAL}-{_digest(os.path.basename(target))}")
 
 
+def above(path: str) -> Iterator[str]:
+    """The directories above a file or directory that can be one checkpoint with it, from the next one up: a component
+    is one or two below.
+    """
+    for _ in range(_LEVELS):
+        path, below = os.path.dirname(path), path
+        if path == below:
+            return
+        yield path
+
+
 def is_staged(name: str) -> bool:
     """Whether a file or a directory of this name is the unfinished result of one process."""
     return _STAGED.fullmatch(name) is not None
@@ -42,7 +55,7 @@ def are_parts(name: str) -> bool:
 
 def is_trace(name: str) -> bool:
     """Whether a file or a directory of this name is only there while initctl works, or after it was interrupted."""
-    return name.startswith(".initctl-") and (is_staged(name) or are_parts(name) or _JOURNAL.fullmatch(name) is not None)
+    return is_staged(name) or are_parts(name) or _JOURNAL.fullmatch(name) is not None
 
 
 @cache

@@ -6,12 +6,13 @@ import os
 import resource
 
 from initctl.errors import Problem, StorageError
-from initctl.threads import processors
 
 _OF_ANY = 80 << 20
 """Bytes that the libraries take (40 MB), and as much for the work."""
 _OF_A_THREAD = 40 << 20
 """Bytes of each thread of OpenBLAS: its stack and its buffer."""
+_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
+"""Where OpenBLAS looks for the number of its threads, in this order."""
 _MOST_THREADS = 64
 """OpenBLAS as NumPy brings it starts no more."""
 
@@ -22,11 +23,19 @@ def check_address_space() -> None:
         return
     import mmap
 
-    given = os.environ.get("OPENBLAS_NUM_THREADS", "")
-    threads = min(int(given) if given.isdecimal() and int(given) else processors(), _MOST_THREADS)
-    needed = _OF_ANY + threads * _OF_A_THREAD
+    needed = _OF_ANY + min(_threads(), _MOST_THREADS) * _OF_A_THREAD
     try:
         mmap.mmap(-1, needed).close()
     except OSError:
         fault = f"there is not enough memory: NumPy needs {needed >> 20} MB of address space on this machine"
         raise StorageError(Problem("storage.memory", fault, "raise the limit of ulimit -v")) from None
+
+
+def _threads() -> int:
+    """The number of threads that OpenBLAS starts, by default one for each processor that the process may use."""
+    for name in _VARIABLES:
+        given = os.environ.get(name, "")
+        if given.isdecimal() and int(given):
+            return int(given)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -92,6 +92,7 @@ def _run(arguments: Sequence[str]) -> int:
     except MemoryError:
         return _fail(arguments, NO_MEMORY.exit_status, NO_MEMORY.problems)
     except ImportError as error:
+        _trace(arguments)
         return _fail(arguments, StorageError.exit_status, [_not_loaded(error)])
     except OSError as error:
         _trace(arguments)

@@ -46,10 +46,10 @@ def give_attributes(path: str, mode: int, like: str) -> list[str]:
         give_permissions(path, mode)
         return []
     lost = list(_change_owner(path, old))
-    give_permissions(path, mode)
     wanted, found = _attributes(like), _attributes(path)
     differing = (name for name in sorted(wanted.keys() | found.keys()) if wanted.get(name) != found.get(name))
     refused = [name for name in differing if not _set(path, name, wanted.get(name))]
+    give_permissions(path, mode)  # last, since they would also widen what an access control list gives
     return lost + [_NAMES.get(name, f"extended attribute {name}") for name in refused]
 
 

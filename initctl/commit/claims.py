@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from initctl import paths
 from initctl.errors import ConflictError, Problem, shown
 from initctl.locks import Busy, locked
+from initctl.traces import above
 
 
 @contextmanager
 def claimed(target: str, *, is_shared: bool = False) -> Iterator[bool]:
-    """Nobody else changes the real path `target` during the body, nor replaces the directory that it is in.
+    """Nobody else changes the real path `target` during the body, nor replaces a directory that it is in.
 
     Others may change other files of that directory. If the claim `is_shared`, they may replace the target by a new
-    file, but not make it from the old one. Yields false if the file system has no locks. Raises `ConflictError` if
+    file, but not make it from the old one. Yields false if it could not be locked. Raises `ConflictError` if
     another process is at work.
     """
     with beside(target), _locked(target, is_shared=is_shared) as is_locked:
-        yield is_locked or not paths.is_there(target)
+        yield is_locked
 
 
 @contextmanager
-def beside(target: str) -> Iterator[None]:
-    """Nobody replaces the directory of the real path `target` during the body, which makes a new file there."""
-    with _locked(os.path.dirname(target), is_shared=True):
-        yield
+def beside(target: str) -> Iterator[bool]:
+    """Nobody replaces a directory that the real path `target` is in during the body, which makes a new file there."""
+    with ExitStack() as stack:
+        for directory in above(target):
+            stack.enter_context(_locked(directory, is_shared=True))
+        yield True
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from initctl.commit import effects
 from initctl.commit.attributes import give_attributes, give_permissions
 from initctl.commit.failure import storage_errors
 from initctl.commit.tree import tree
-from initctl.traces import is_trace
+from initctl.traces import is_staged
 
 _OWN = 0o600
 """The permissions of a new file until it is synced."""
@@ -45,6 +45,7 @@ class NewFile:
         return self
 
     def _open(self, *, is_new: bool) -> None:
+        self._close()
         self.descriptor = effects.create(self.path, mode=_OWN, may_exist=not is_new)
         self._is_new = False
 
@@ -103,19 +104,18 @@ class NewDirectory:
     def link_rest(self, source: str, *, without: Container[str] = ()) -> None:
         """Hard-link every file of the directory `source` into this one, unless a file of its name is here.
 
-        Files in `without` are not linked. Their names are relative to `source`. Nor are files that initctl itself had
-        left there.
+        Files in `without` are not linked. Their names are relative to `source`. Nor are those that initctl stages.
         """
         with storage_errors(self.target):
             for parent, names in tree(source):
                 below = os.path.relpath(parent, source)
-                if any(map(is_trace, below.split(os.sep))):
+                if any(map(is_staged, below.split(os.sep))):
                     continue
                 _make_directories(os.path.join(self.path, below))
                 for name in names:
                     relative = os.path.normpath(os.path.join(below, name))
                     here = os.path.join(self.path, relative)
-                    if relative not in without and not is_trace(name) and not paths.is_there(here):
+                    if relative not in without and not is_staged(name) and not paths.is_there(here):
                         effects.link(os.path.join(parent, name), here)
 
     def sync(self, mode: int, *, like: str, is_same: bool = False) -> list[str]:

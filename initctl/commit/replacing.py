@@ -10,7 +10,7 @@ from contextlib import suppress
 from initctl.commit import effects
 from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import sync_directory
-from initctl.commit.undisturbed import undisturbed
+from initctl.commit.undisturbed import delayed, undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
 from initctl.traces import staged_path
 
@@ -21,13 +21,19 @@ _UNABLE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 
 
 def replace_file(
-    path: str, target: str, *, no_clobber: bool = False, on_commit: Callable[[], None] = lambda: None
+    path: str,
+    target: str,
+    *,
+    no_clobber: bool = False,
+    on_commit: Callable[[], None] = lambda: None,
+    is_the_end: bool = True,
 ) -> None:
     """Let the file at `path` become `target`, or replace it, and call `on_commit` before anything else can happen.
 
-    With `no_clobber`, raises `ConflictError` if the target exists.
+    With `no_clobber`, raises `ConflictError` if the target exists. A signal that comes meanwhile is dropped, if this
+    `is_the_end` of the work.
     """
-    with undisturbed():
+    with undisturbed() if is_the_end else delayed():
         with storage_errors(target):
             if no_clobber:
                 _rename_new(path, target)

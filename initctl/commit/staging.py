@@ -105,14 +105,16 @@ class StagedFile(NewFile):
         super().__exit__()
         self._stage.leave(raised[1])
 
-    def commit(self, *, no_clobber: bool = False, on_commit: Callable[[], None] = lambda: None) -> None:
+    def commit(
+        self, *, no_clobber: bool = False, on_commit: Callable[[], None] = lambda: None, is_the_end: bool = True
+    ) -> None:
         """Replace the target, as `replace_file` does."""
 
         def committed() -> None:
             self._stage.committed()
             on_commit()
 
-        replace_file(self.path, self.target, no_clobber=no_clobber, on_commit=committed)
+        replace_file(self.path, self.target, no_clobber=no_clobber, on_commit=committed, is_the_end=is_the_end)
 
     def _create(self) -> None:
         self.path = self._stage.path

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from initctl import paths
-from initctl.commit.claims import claimed
+from initctl.commit.claims import beside, claimed
 from initctl.commit.failure import storage_errors
 from initctl.commit.leftovers import reclaim
 from initctl.errors import Problem, shown
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def alone(delivery: Delivery) -> Iterator[list[Problem]]:
     """No other process of initctl changes what `delivery` replaces during the body. Yields warnings.
 
-    Two processes may write to one output at once: the last one stays. Otherwise raises `ConflictError` if another
-    process is at work there.
+    Two processes may write to one output at once: the last one stays. Raises `ConflictError` if another process changes
+    what is there.
     """
     with storage_errors(delivery.path):
         target = delivery.plan.checkpoint.target if delivery.output is None else paths.real(delivery.output)
@@ -33,7 +33,12 @@ def alone(delivery: Delivery) -> Iterator[list[Problem]]:
     with ExitStack() as stack:
         with storage_errors(delivery.path):
             warnings = [problem for directory in _directories(delivery, target) for problem in reclaim(directory)]
-            is_alone = stack.enter_context(claimed(target, is_shared=delivery.output is not None))
+            if delivery.output is not None and paths.is_directory(target):
+                with claimed(target):
+                    pass  # it is claimed again when it is replaced: until then, another output may take its place
+                is_alone = stack.enter_context(beside(target))
+            else:
+                is_alone = stack.enter_context(claimed(target, is_shared=delivery.output is not None))
         if not is_alone and delivery.output is None:
             warnings.append(_unlocked(target))
         yield warnings

@@ -56,6 +56,11 @@ class Destination(NamedTuple):
             check_exchange(staged, self.path)
 
     @property
+    def is_in_place(self) -> bool:
+        """Whether it is a directory that takes the place of the checkpoint's own."""
+        return self.without is not None
+
+    @property
     def has_content(self) -> bool:
         """Whether a file is there, or a directory that is not empty."""
         return paths.is_file(self.path) or (paths.is_directory(self.path) and bool(os.listdir(self.path)))
@@ -141,7 +146,10 @@ def real_path(checkpoint: Checkpoint, file: CheckpointFile) -> str:
 
 def check_not_here(path: str) -> None:
     """Raise `ConflictError` for the working directory: a shell would stay in the deleted one."""
-    here = os.path.realpath(os.getcwd())
+    try:
+        here = os.path.realpath(os.getcwd())
+    except FileNotFoundError:  # it is deleted already
+        return
     if os.path.commonpath([here, path]) == path:
         message = f"{shown(path)}: is or contains the working directory, and would be replaced by a new directory"
         raise ConflictError(Problem("output.working_directory", message, "run initctl from another directory"))

@@ -113,30 +113,9 @@ def opened_writer(
     if delivery.output is not None:
         check_not_source(plan, delivery.output)
     check_memory(plan.actions)
-    with _callers_errors(on_event) as on_event, ExitStack() as stack, storage_errors(delivery.path):
+    with ExitStack() as stack, storage_errors(delivery.path):
         workers = stack.enter_context(Workers(threads or processors(), on_event))
         yield Writer(plan, workers, olds(plan, stack), on_event)
-
-
-class _CallersError(Exception):
-    """Wraps an `OSError` that the caller's own function raised, so that it is not taken for an error of the storage."""
-
-
-@contextmanager
-def _callers_errors(on_event: Callable[[Event], None] | None) -> Iterator[Callable[[Event], None] | None]:
-    """Yield a function that calls `on_event`. If that raises an `OSError`, the caller gets it unchanged."""
-
-    def guarded(event: Event) -> None:
-        try:
-            if on_event:
-                on_event(event)
-        except OSError as error:
-            raise _CallersError(error) from error
-
-    try:
-        yield on_event and guarded
-    except _CallersError as raised:
-        raise raised.args[0] from None
 
 
 def would_replace(delivery: Delivery, output: str, names: Iterable[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 from initctl.checksums import is_computed, lift, renew, settle
@@ -16,6 +16,7 @@ from initctl.execution.destination import check_in_place, check_not_linked, real
 from initctl.execution.journal import Journal
 from initctl.execution.resizing import renewed_content
 from initctl.filling.targets import FilledFile
+from initctl.formats.unfinished import completing
 from initctl.layout.ranges import total, uncovered
 from initctl.reading import TensorReader
 from initctl.stores.places import place_of
@@ -58,9 +59,10 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
         raise UsageError(Problem("output.patch", fault, "leave out --patch: the store copies what does not change"))
     check_in_place(checkpoint, touched, patch=True)
     check_not_linked(checkpoint, touched)
-    journal = Journal(writer.plan)
+    journal = Journal(writer.plan, [real_path(checkpoint, file) for file in touched])
     writer.workers.total += sum(target.nbytes for file in touched for target in writer.targets[file.name])
     _ = writer.computer  # if no engine can be loaded, fail before anything is overwritten
+    end = ExitStack()
     try:
         for file in touched:
             with PatchedFile(real_path(checkpoint, file)) as patched:
@@ -71,12 +73,13 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
                 reserve(patched.descriptor, space, patched.path, unshare=True)
                 journal.begin()
                 _overwrite(writer, patched.descriptor, content, patched.sync)
+        end.enter_context(undisturbed())
     except BaseException as error:
         if not journal.is_begun:
             raise
         raise _unfinished(checkpoint, error) from error
-    if touched:
-        with undisturbed():
+    with end:
+        if touched:
             try:
                 journal.end()
             finally:
@@ -106,5 +109,5 @@ def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable
 def _unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:
     why = str(reason) or type(reason).__name__
     message = f"{shown(checkpoint.path)}: the patch is incomplete, some values may be new and others old: {why}"
-    hint = f"fix the cause, then complete it with initctl apply --resume {shown(checkpoint.path)}"
+    hint = f"fix the cause, then complete it with {completing(checkpoint.target)}"
     return UncertainError(Problem("patch.unfinished", message, hint))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
@@ -132,7 +132,8 @@ class Writer:
             files = [(content, staged.file(name)) for name, content in draft.contents.items()]
             self.write_files(draft, files, place.path)
             self._complete(staged, draft, place)
-            staged.commit(check_before_replacing=place.check, on_commit=self.committed)
+            with nullcontext() if place.is_in_place else claimed(place.path):
+                staged.commit(check_before_replacing=place.check, on_commit=self.committed)
 
     def check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
@@ -178,8 +179,8 @@ class Writer:
         """Add to a directory what it has besides the files of `draft`, and flush it to the disk."""
         if place.without is not None:
             made.link_rest(place.path, without=place.without)
-        is_same = place.without is not None
-        self._note_lost(place.path, made.sync(place.mode, like=self.checkpoint.directory, is_same=is_same))
+        lost = made.sync(place.mode, like=self.checkpoint.directory, is_same=place.is_in_place)
+        self._note_lost(place.path, lost)
         self.check_unchanged(draft)
 
     def write_window(self, content: Content, new: NewFile, reader: TensorReader) -> None:

@@ -4,53 +4,82 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from initctl import paths
-from initctl.errors import ConflictError, Problem, shown
+from initctl.errors import ConflictError, InputError, Problem, shown
+from initctl.formats.opening import Malformed, read_small
+from initctl.formats.strict_json import parse_object
 from initctl.locks import Busy, locked
-from initctl.traces import journal_path
+from initctl.traces import above, journal_path
 
 if TYPE_CHECKING:
     from initctl.formats.checkpoint import Checkpoint
 
-_LEVELS = 4
-"""How far above a file the directory can be whose journal is about that file: a component is one or two below."""
+FILES = "files"
+"""The key of a journal that has the inode of each file that is overwritten, by its name relative to the journal."""
+_LONGEST = 100_000_000
+"""Bytes of a journal."""
 
 
 def check_finished(checkpoint: Checkpoint) -> None:
     """Raise `ConflictError` if a patch of one of the checkpoint's files is not complete."""
-    for file in checkpoint.files:
-        check_file_finished(paths.real(os.path.join(checkpoint.directory, file.name)))
+    for patched in interrupted(checkpoint):
+        raise unfinished(patched)
 
 
 def check_file_finished(path: str) -> None:
-    """Raise `ConflictError` if a patch of the file or directory at the real `path` is not complete."""
-    for patched in _patched(path):
-        if paths.is_there(journal_path(patched)):
-            raise _unfinished(patched)
+    """Raise `ConflictError` if a patch of the file at the real `path` is not complete."""
+    for patched in _interrupted(path):
+        raise unfinished(patched)
 
 
-def _patched(path: str) -> Iterator[str]:
-    """The file itself, and the directories above it: what a journal that is about it can be a journal of."""
-    yield path
-    for _ in range(_LEVELS):
-        path = os.path.dirname(path)
-        yield path
+def interrupted(checkpoint: Checkpoint) -> Iterator[str]:
+    """The files and directories whose patch, which is not complete, is about files of `checkpoint`."""
+    for file in checkpoint.files:
+        yield from _interrupted(paths.real(os.path.join(checkpoint.directory, file.name)))
 
 
-def _unfinished(patched: str) -> ConflictError:
-    place, journal = shown(patched), shown(journal_path(patched))
+def unfinished(patched: str) -> ConflictError:
+    """The error for a patch of the file or directory `patched` that is not complete: it was interrupted, or goes on."""
+    place, journal = shown(patched), journal_path(patched)
+    going_on = Problem(
+        "output.busy", f"{place}: another process of initctl is overwriting it", "run again when it has ended"
+    )
     try:
         with locked(patched, is_shared=True):
-            pass
+            if not paths.is_there(journal):  # it was completed just now
+                return ConflictError(going_on)
     except Busy:
-        fault = f"{place}: another process of initctl is overwriting it"
-        return ConflictError(Problem("output.busy", fault, "run again when it has ended"))
+        return ConflictError(going_on)
     fault = f"{place}: a patch was interrupted, so some values may be new and others old"
-    hint = (
-        f"complete it with initctl apply --resume {shown(shlex.quote(patched))}; "
-        f"or, if other files are there now, remove {journal}"
-    )
-    return ConflictError(Problem("patch.interrupted", fault, hint))
+    return ConflictError(Problem("patch.interrupted", fault, f"complete it with {completing(patched)}"))
+
+
+def completing(patched: str) -> str:
+    """The command that completes an interrupted patch of the file or directory `patched`."""
+    return f"initctl apply --resume {shown(shlex.quote(patched))}"
+
+
+def _interrupted(path: str) -> Iterator[str]:
+    """The file itself, or directories above it, if they have a journal that is about it."""
+    return (patched for patched in (path, *above(path)) if _is_about(journal_path(patched), path))
+
+
+def _is_about(journal: str, path: str) -> bool:
+    """Whether `journal` is about the file at `path`. It is not if another user wrote it, or if another file is at the
+    path by now.
+    """
+    try:
+        status, patched = os.lstat(journal), os.stat(path)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(status.st_mode) or status.st_uid not in (os.geteuid(), 0, patched.st_uid):
+        return False
+    try:
+        files: Any = parse_object(read_small(journal, _LONGEST), allow_surrogates=True)[FILES]
+        return bool(files.get(os.path.relpath(path, os.path.dirname(journal))) == patched.st_ino)
+    except (InputError, Malformed, LookupError, AttributeError):  # it is damaged
+        return os.path.dirname(journal) == os.path.dirname(path)

@@ -16,7 +16,7 @@ OPTION = re.compile(r"^  (?:-\w, |    )(--[a-z-]+)", re.MULTILINE)
 
 FACE = {"--json", "--quiet", "--verbose", "--no-color", "--threads", "--help"}
 PARTS = {"--part", "--parts", "--commit", "--status"}
-OUTPUT = {"--output", "--in-place", "--patch", "--no-clobber", "--force", "--max-shard-size", "--stale"}
+OUTPUT = {"--output", "--in-place", "--patch", "--resume", "--no-clobber", "--force", "--max-shard-size", "--stale"}
 RESET = {"--reset-optimizer", "--buffers"}
 WHERE = {"--root", "--component"}
 RULES = {

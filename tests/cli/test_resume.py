@@ -7,12 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli.processes import initctl
 from tests.execution.checkpoints import sharded, single
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RULES = ("-r", "*.weight=normal:std=0.02", "--seed", "7")
 KILLED = """
@@ -116,15 +119,66 @@ def test_a_shard_of_it_is_refused_too(tmp_path: Path):
     assert f"{folder}: a patch was interrupted" in run.err
 
 
-def test_once_another_file_is_there_its_journal_can_be_removed(tmp_path: Path):
+def test_a_new_file_in_place_of_the_old_one_is_not_affected_and_can_be_patched(tmp_path: Path):
     path, good = single(tmp_path / "net.safetensors"), single(tmp_path / "good.safetensors")
     kill(path, after=1)
     good.replace(path)
-    run = initctl("inspect", str(path))
-    journal = Path(run.err.partition("if other files are there now, remove ")[2].splitlines()[0])
-    assert run.status == 6
-    journal.unlink()
     assert initctl("inspect", str(path)).status == 0
+    assert initctl("apply", str(path), "--resume").status == 6
+    assert initctl("apply", str(path), "--in-place", "--patch", "-r", "*.weight=zeros").status == 0
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_a_neighbor_and_what_is_below_are_not_affected(tmp_path: Path):
+    folder = sharded(tmp_path / "net")
+    below, neighbor = single(folder / "checkpoint-5" / "net.safetensors"), single(folder / "other.safetensors")
+    kill(folder, after=1)
+    for other in (below, neighbor):
+        assert initctl("inspect", str(other)).status == 0
+
+
+def test_a_patch_of_a_shard_by_other_rules_is_refused_while_that_of_its_directory_is_not_complete(tmp_path: Path):
+    folder = sharded(tmp_path / "net")
+    shard = folder / "model-1.safetensors"
+    for first, second in ((folder, shard), (shard, folder)):
+        kill(first, after=0)
+        run = initctl("apply", str(second), "--in-place", "--patch", "-r", "*.weight=zeros")
+        assert run.status == 6
+        assert f"initctl apply --resume {first}" in run.err
+        assert initctl("apply", str(second), "--resume").status == 0
+        assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_journal_of_a_neighbor_stays_if_the_directory_is_changed_and_forbids_copies(tmp_path: Path):
+    folder = sharded(tmp_path / "net")
+    neighbor = single(folder / "extra.safetensors")
+    kill(neighbor, after=1)
+    assert initctl("apply", str(folder), "--in-place", *RULES).status == 0
+    assert initctl("inspect", str(neighbor)).status == 6
+    run = initctl("apply", str(folder), "-o", str(tmp_path / "out"), *RULES)
+    assert run.status == 6
+    assert f"{neighbor}: a patch was interrupted" in run.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_journal_that_another_user_wrote_is_none(path: Path):
+    kill(path, after=1)
+    (journal,) = path.parent.rglob(".initctl-journal*")
+    os.chown(journal, 12345, -1)
+    assert initctl("inspect", str(path)).status == 0
+    assert initctl("apply", str(path), "--resume").status == 6
+    journal.unlink()
+    os.mkfifo(journal)
+    assert initctl("inspect", str(path)).status == 0
+
+
+def test_a_patch_by_the_path_of_the_index_is_completed_by_the_hint(tmp_path: Path):
+    folder = sharded(tmp_path / "a net")
+    index = folder / "model.safetensors.index.json"
+    kill(folder, after=0)
+    run = initctl("inspect", str(index))
+    assert f"complete it with initctl apply --resume '{folder}'" in run.err
+    assert initctl("apply", str(index), "--resume").status == 0
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_what_is_not_there_needs_no_lock_and_a_pipe_is_not_waited_for(tmp_path: 
     with locked(str(tmp_path / "missing")) as is_locked:
         assert not is_locked
     with claimed(str(tmp_path / "missing")) as is_alone:
-        assert is_alone
+        assert not is_alone
     os.mkfifo(tmp_path / "pipe")
     started = time.monotonic()
     with locked(str(tmp_path / "pipe")):
