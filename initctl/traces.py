@@ -48,6 +48,11 @@ def is_staged(name: str) -> bool:
     return _STAGED.fullmatch(name) is not None
 
 
+def is_of_this_boot(name: str) -> bool:
+    """Whether the unfinished result of this `name` was made by this machine, since it was started."""
+    return name.split("-")[1] == _boot()
+
+
 def are_parts(name: str) -> bool:
     """Whether a directory of this name belongs to a result that several processes write."""
     return _PARTS.fullmatch(name) is not None

@@ -57,8 +57,8 @@ def apply(
             `X.safetensors`, and `pytorch_model.bin` becomes `model.safetensors`.
         in_place: replace the checkpoint itself, without an `output`. "patch" overwrites only the bytes of filled
             tensors, so its cost does not depend on the size of the rest. It is not atomic: if interrupted, some
-            tensors hold new values, and every function refuses the checkpoint until the same call completes it, or
-            `apply(checkpoint, in_place="resume")`, which knows the rules and the seed from a journal.
+            tensors hold new values, and every function refuses the checkpoint until the same call for its path
+            completes it, or `apply(path, in_place="resume")`, which knows the rules and the seed from a journal.
         overwrite: None replaces a file at `output` only if it is a checkpoint; True replaces any file; False replaces
             nothing.
         max_shard_size: convert to a directory of shards, each with tensors of at most this size: `500MB`, `5GB`.

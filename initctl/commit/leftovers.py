@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from initctl.commit import effects
+from initctl.commit.mounts import mount_of
 from initctl.commit.tree import tree
 from initctl.errors import Problem, shown
 from initctl.locks import Busy, lock, release
-from initctl.traces import is_staged
+from initctl.traces import is_of_this_boot, is_staged
 
 
 def reclaim(directory: str) -> Iterator[Problem]:
@@ -19,15 +20,17 @@ def reclaim(directory: str) -> Iterator[Problem]:
     cannot be removed, or if the file system does not say whether a process still holds it.
 
     A process locks what it stages. So neither the process ID nor the time needs to be trusted: both mislead if
-    containers or machines share the directory.
+    containers share the directory. A file system that machines share may keep the locks of each to itself.
     """
     for path in _staged_in(directory):
+        if not _is_of_this_machine(path):
+            yield _unclear(path)
+            continue
         with suppress(Busy):
             held = lock(path, follow=False)
             try:
                 if held is None and os.path.lexists(path):
-                    hint = "remove it if no other initctl writes there"
-                    yield Problem("storage.leftover", f"{shown(path)}: may be left of an initctl that was killed", hint)
+                    yield _unclear(path)
                 elif held is not None:
                     yield _removed(path)
             finally:
@@ -81,6 +84,18 @@ def _is_own(path: str) -> bool:
     except OSError:
         return False
     return status.st_uid == os.geteuid() and (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
+
+
+def _is_of_this_machine(path: str) -> bool:
+    """Whether surely no process of another machine stages what is at `path`."""
+    directory, name = os.path.split(path)
+    mount = mount_of(os.path.realpath(directory))
+    return is_of_this_boot(name) or (mount is not None and mount.is_local)
+
+
+def _unclear(path: str) -> Problem:
+    hint = "remove it if no other initctl writes there"
+    return Problem("storage.leftover", f"{shown(path)}: may be left of an initctl that was killed", hint)
 
 
 def _removed(path: str) -> Problem:

@@ -16,12 +16,21 @@ _SOURCES = ("mountpoint-s3", "gcsfuse", "goofys", "rclone", "s3fs")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
+_LOCAL = ("apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs")
+"""Types of file systems that one machine uses alone."""
+
+
 class Mount(NamedTuple):
     """A mounted file system: its path, its type, and its source."""
 
     point: str
     kind: str
     source: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is surely a file system that no other machine writes to."""
+        return self.kind in _LOCAL
 
     @property
     def bucket(self) -> str | None:

@@ -14,6 +14,7 @@ import pytest
 
 from initctl.commit import effects, leftovers
 from initctl.commit.leftovers import reclaim
+from initctl.commit.mounts import Mount
 from initctl.commit.staging import StagedDirectory, StagedFile
 from initctl.traces import is_staged, is_trace, journal_path, staged_path
 from tests.commit.folders import contents, refusing
@@ -113,6 +114,25 @@ def test_a_file_system_without_locks_cannot_say_so_it_is_only_named(tmp_path: Pa
         f"{tmp_path / name}: may be left of an initctl that was killed; remove it if no other initctl writes there"
     )
     assert (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_removed"), [("nfs4", False), ("fuse.sshfs", False), ("ext4", True), (None, False)]
+)
+def test_what_another_machine_may_be_staging_is_only_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, is_removed: bool
+):
+    """A file system that several machines share may keep the locks of each to itself."""
+    path = tmp_path / ".initctl-ffffff-77-0123abcd.tmp"
+    path.touch()
+    monkeypatch.setattr(leftovers, "mount_of", lambda _: kind and Mount(str(tmp_path), kind, "there"))
+    (problem,) = reclaim(str(tmp_path))
+    assert problem.code == ("storage.reclaimed" if is_removed else "storage.leftover")
+    assert path.exists() is not is_removed
+    own = killed(tmp_path)
+    assert len(own) == 2
+    assert {problem.code for problem in reclaim(str(tmp_path))} >= {"storage.reclaimed"}
+    assert not any((tmp_path / name).exists() for name in own)
 
 
 def test_what_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
