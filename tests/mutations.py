@@ -1,0 +1,149 @@
+"""Whether the tests notice if a safeguard is gone: `python -m tests.mutations [--minutes N] [--seed S] [PART…]`.
+
+A safeguard is a flush to the disk, a step that signals must not interrupt, a check of bounds or of the form of a file,
+or a check of a checksum. Each is removed in turn from a copy of the package, and the tests of its part must fail. What
+is printed: how many were noticed in each part, and those that were not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PARTS = {
+    "commit": ("initctl/commit", ["tests/commit", "tests/protocol", "tests/execution/test_claiming.py"]),
+    "locks": ("initctl/locks.py", ["tests/commit/test_locks.py", "tests/commit/test_leftovers.py"]),
+    "patch": (
+        "initctl/execution/journal.py",
+        ["tests/execution/test_patch_stopped.py", "tests/cli/test_resume.py", "tests/protocol"],
+    ),
+    "unfinished": ("initctl/formats/unfinished.py", ["tests/cli/test_resume.py"]),
+    "checksums": ("initctl/checksums.py", ["tests/test_checksums.py", "tests/execution/test_torch_save.py"]),
+    "safetensors": ("initctl/formats/safetensors.py", ["tests/formats", "tests/broken"]),
+    "json": ("initctl/formats/strict_json.py", ["tests/formats/test_strict_json.py", "tests/broken"]),
+    "torch": ("initctl/formats/torch_save", ["tests/formats/torch_save", "tests/broken", "tests/fuzz"]),
+    "distributed": ("initctl/formats/distributed", ["tests/formats/test_distributed.py", "tests/broken"]),
+    "directories": ("initctl/formats/directories", ["tests/formats/directories", "tests/broken"]),
+}
+"""The modules of each part, and the tests that must notice."""
+_FLUSHES = ("flush", "sync_directory", "sync")
+_HELD_BACK = ("undisturbed", "delayed")
+_LONGEST = 600
+"""Seconds after which tests count as failed: a check may be what prevents an endless loop."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module without one safeguard: its new text, and what is gone."""
+
+    path: Path
+    text: str
+    gone: str
+
+
+def mutants(path: Path) -> Iterator[Mutant]:
+    """The module at `path` without each of its safeguards."""
+    text = path.read_text()
+    count = len(list(_safeguards(ast.parse(text))))
+    for number in range(count):
+        tree = ast.parse(text)
+        parent, field, index, node, kind = list(_safeguards(tree))[number]
+        line = getattr(node, "lineno", getattr(getattr(node, "context_expr", node), "lineno", 0))
+        gone = f"{path.relative_to(ROOT)}:{line}: {kind}: {ast.unparse(node).splitlines()[0][:90]}"
+        _remove(parent, field, index, node, kind)
+        yield Mutant(path, ast.unparse(ast.fix_missing_locations(tree)), gone)
+
+
+Found = tuple[ast.AST, str, int | None, ast.AST, str]
+
+
+def _safeguards(tree: ast.AST) -> Iterator[Found]:
+    """Each safeguard: where it is, and its kind."""
+    for parent in ast.walk(tree):
+        for field, value in ast.iter_fields(parent):
+            for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                if kind := _kind(node):
+                    yield parent, field, index, node, kind
+
+
+def _kind(node: object) -> str | None:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _name(node.value) in _FLUSHES:
+        return "flush"
+    if isinstance(node, ast.withitem) and isinstance(node.context_expr, ast.Call):
+        return "signals" if _name(node.context_expr) in _HELD_BACK else None
+    if isinstance(node, ast.If) and not node.orelse and len(node.body) <= 3 and isinstance(node.body[-1], ast.Raise):
+        return "check"
+    return None
+
+
+def _name(call: ast.Call) -> str:
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def _remove(parent: ast.AST, field: str, index: int | None, node: ast.AST, kind: str) -> None:
+    if isinstance(node, ast.If):
+        node.test = ast.BoolOp(ast.And(), [ast.Constant(value=False), node.test])
+    elif isinstance(node, ast.withitem):
+        node.context_expr = ast.parse("__import__('contextlib').nullcontext([])", mode="eval").body
+    else:
+        assert index is not None
+        getattr(parent, field)[index] = ast.Pass()
+
+
+def is_noticed(mutant: Mutant, tests: list[str], copy: Path) -> bool:
+    """Whether `tests` fail with the mutant in a `copy` of the project."""
+    place = copy / mutant.path.relative_to(ROOT)
+    before = place.read_text()
+    place.write_text(mutant.text)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-cov", "-p", "no:cacheprovider", *tests]
+    try:
+        run = subprocess.run(command, cwd=copy, capture_output=True, check=False, timeout=_LONGEST)
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        place.write_text(before)
+    return run.returncode == 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    end = time.monotonic() + 60 * asked.minutes
+    unnoticed: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__"))
+        for part in asked.parts:
+            place, tests = PARTS[part]
+            paths = sorted((ROOT / place).rglob("*.py")) if (ROOT / place).is_dir() else [ROOT / place]
+            found = [mutant for path in paths for mutant in mutants(path)]
+            random.Random(asked.seed).shuffle(found)
+            tried = noticed = 0
+            for mutant in found:
+                if time.monotonic() > end:
+                    break
+                tried += 1
+                if is_noticed(mutant, tests, copy):
+                    noticed += 1
+                else:
+                    unnoticed.append(mutant.gone)
+                    print(f"not noticed: {mutant.gone}", flush=True)
+            print(f"{part:12} {len(found):4} safeguards, {tried:4} removed, {noticed:4} noticed", flush=True)
+    return bool(unnoticed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
