@@ -93,6 +93,8 @@ def _run(arguments: Sequence[str]) -> int:
         return _fail(arguments, NO_MEMORY.exit_status, NO_MEMORY.problems)
     except ImportError as error:
         _trace(arguments)
+        if (error.name or "").partition(".")[0] == "initctl":
+            return _fail(arguments, BUG, [_bug(error)])
         return _fail(arguments, StorageError.exit_status, [_not_loaded(error)])
     except OSError as error:
         _trace(arguments)
@@ -100,8 +102,12 @@ def _run(arguments: Sequence[str]) -> int:
         return _fail(arguments, found.exit_status, found.problems)
     except Exception as error:  # noqa: BLE001 - reported as a bug
         _trace(arguments)
-        fault = f"this is a bug in initctl: {type(error).__name__}: {escape(str(error))}"
-        return _fail(arguments, BUG, [Problem("bug", fault, "run again with --verbose and report it")])
+        return _fail(arguments, BUG, [_bug(error)])
+
+
+def _bug(error: Exception) -> Problem:
+    fault = f"this is a bug in initctl: {type(error).__name__}: {escape(str(error))}"
+    return Problem("bug", fault, "run again with --verbose and report it")
 
 
 def _not_loaded(error: BaseException) -> Problem:

@@ -117,3 +117,12 @@ def test_a_compiler_that_cannot_be_loaded_costs_time_and_nothing_else(folder, er
     assert "engine numpy: compiled code is not available: " in slow.err
     assert run("from initctl.__main__ import main; main()", *apply, "-o", "usual.safetensors").status == 0
     assert (folder / "slow.safetensors").read_bytes() == (folder / "usual.safetensors").read_bytes()
+
+
+def test_a_module_of_initctl_itself_that_is_missing_is_a_bug(tmp_path: Path):
+    save_file({"w": torch.ones(2)}, tmp_path / "net.safetensors")
+    program = "import sys; sys.modules['initctl.formats.overview'] = None; from initctl.__main__ import main; main()"
+    command = [sys.executable, "-c", program, "inspect", str(tmp_path / "net.safetensors")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 70
+    assert run.stderr.startswith("initctl: error: this is a bug in initctl: ModuleNotFoundError: ")

@@ -16,4 +16,4 @@ def test_a_part_or_a_commit_is_killed_before_each_of_its_calls_that_change_a_fil
     assert completed.stderr == ""
     kills = json.loads(completed.stdout)
     assert kills["part"] > 20
-    assert kills["commit"] > 20
+    assert kills["commit"] > 12
