@@ -17,7 +17,7 @@ from initctl.commit.new_files import sync_directory
 from initctl.commit.staging import StagedFile
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
 from initctl.formats import read_checkpoint
-from initctl.formats.unfinished import FILES, completing, interrupted, unfinished
+from initctl.formats.unfinished import FILES, OWN, completing, interrupted, unfinished
 from initctl.planning.documents import signed
 from initctl.planning.saved import SavedPlan
 from initctl.traces import journal_path
@@ -64,9 +64,10 @@ class Journal:
             return
         folder = os.path.dirname(self.path)
         files = {os.path.relpath(file, folder): os.stat(file).st_ino for file in self._files}
-        content = (json.dumps(signed({**self._plan.to_document(), FILES: files})) + "\n").encode()
         with StagedFile(self.path) as staged, storage_errors(self.path):
-            write_all(staged.descriptor, content, 0)
+            own = {FILES: files, OWN: os.fstat(staged.descriptor).st_ino}
+            content = json.dumps(signed({**self._plan.to_document(), **own})) + "\n"
+            write_all(staged.descriptor, content.encode(), 0)
             staged.sync(0o600)
             try:
                 staged.commit(on_commit=self._note_begun, is_the_end=False)
@@ -103,4 +104,4 @@ class Journal:
 
 def _identity(document: Mapping[str, Any]) -> object:
     """The digest of a plan, whatever the path of its checkpoint is, and whichever files it overwrites."""
-    return signed({**document, "checkpoint": "", FILES: None})["digest"]
+    return signed({**document, "checkpoint": "", FILES: None, OWN: None})["digest"]

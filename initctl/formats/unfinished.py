@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FILES = "files"
 """The key of a journal that has the inode of each file that is overwritten, by its name relative to the journal."""
+OWN = "inode"
+"""The key that has the inode of the journal itself."""
 _LONGEST = 100_000_000
 """Bytes of a journal."""
 
@@ -70,7 +72,7 @@ def _interrupted(path: str) -> Iterator[str]:
 
 def _is_about(journal: str, path: str) -> bool:
     """Whether `journal` is about the file at `path`. It is not if another user wrote it, or if another file is at the
-    path by now.
+    path by now. If both were copied, it is about the copy.
     """
     try:
         status, patched = os.lstat(journal), os.stat(path)
@@ -79,7 +81,9 @@ def _is_about(journal: str, path: str) -> bool:
     if not stat.S_ISREG(status.st_mode) or status.st_uid not in (os.geteuid(), 0, patched.st_uid):
         return False
     try:
-        files: Any = parse_object(read_small(journal, _LONGEST), allow_surrogates=True)[FILES]
-        return bool(files.get(os.path.relpath(path, os.path.dirname(journal))) == patched.st_ino)
+        document: Any = parse_object(read_small(journal, _LONGEST), allow_surrogates=True)
+        inode = document[FILES].get(os.path.relpath(path, os.path.dirname(journal)))
+        is_copied = document[OWN] != status.st_ino  # and so are the files
+        return inode is not None and (is_copied or bool(inode == patched.st_ino))
     except (InputError, Malformed, LookupError, AttributeError):  # it is damaged
         return os.path.dirname(journal) == os.path.dirname(path)

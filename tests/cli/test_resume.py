@@ -129,6 +129,15 @@ def test_a_new_file_in_place_of_the_old_one_is_not_affected_and_can_be_patched(t
     assert os.listdir(tmp_path) == [path.name]
 
 
+def test_a_copy_with_its_journal_is_not_complete_either(path: Path, wanted: dict[str, bytes]):
+    kill(path, after=1)
+    copy = path.parent / "copy"
+    shutil.copytree(path.parent, copy, ignore=shutil.ignore_patterns("copy"))
+    assert initctl("inspect", str(copy / path.name)).status == 6
+    assert initctl("apply", str(copy / path.name), "--resume").status == 0
+    assert content(copy / path.name) == wanted
+
+
 def test_a_neighbor_and_what_is_below_are_not_affected(tmp_path: Path):
     folder = sharded(tmp_path / "net")
     below, neighbor = single(folder / "checkpoint-5" / "net.safetensors"), single(folder / "other.safetensors")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
 import math
-import threading
 
 import numpy as np
 import pytest
@@ -392,10 +392,10 @@ class TestDraws:
 
 
 def test_where_no_thread_can_be_started_columns_are_not_ranked(compiled, monkeypatch):
-    def fail(_):
+    def fail(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", fail)
+    monkeypatch.setattr(_thread, "start_new_thread", fail)
     with pytest.raises(StorageError, match="the system cannot start more threads"):
         compiled.draws(KEY).kth_smallest(8, 8, 4, stream=1)
 
