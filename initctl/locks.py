@@ -9,14 +9,16 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 
 class Busy(Exception):  # noqa: N818 - a fact that callers turn into an error
     """Another process has a lock that excludes the wanted one."""
 
 
+Result = TypeVar("Result")
 _PATIENCE = 0.5
 """Seconds after which a lock counts as busy: a process that is just about to release it does not count."""
 
@@ -28,7 +30,7 @@ def locked(path: str, *, is_shared: bool = False) -> Iterator[bool]:
     Yields false if there is no lock to get: nothing is there, it cannot be opened, or the file system has no locks.
     Raises `Busy` if another process has a lock that excludes this one, and does not release it at once.
     """
-    descriptor = _patiently(path, is_shared=is_shared)
+    descriptor = patiently(lambda: lock(path, is_shared=is_shared))
     try:
         yield descriptor is not None
     finally:
@@ -42,12 +44,13 @@ def release(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def _patiently(path: str, *, is_shared: bool) -> int | None:
+def patiently(attempt: Callable[[], Result]) -> Result:
+    """What `attempt` returns. While it raises `Busy` or `BlockingIOError`, it is repeated for a moment."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:
-            return lock(path, is_shared=is_shared)
-        except Busy:
+            return attempt()
+        except (Busy, BlockingIOError):
             if time.monotonic() > end:
                 raise
         time.sleep(_PATIENCE / 20)

@@ -14,7 +14,6 @@ from initctl.cli import panels, streams
 from initctl.cli.options import flag, one_of, written
 from initctl.cli.signals import Ended, heeded_signals, ignore_signals
 from initctl.cli.streams import complain, say, show
-from initctl.commit.undisturbed import undisturbed
 from initctl.display.console import progress_bar, rendered
 from initctl.display.tables import Report, count
 from initctl.errors import NO_MEMORY, InitctlError, Problem, UncertainError, UsageError, shown
@@ -97,6 +96,8 @@ class Output:
         """Call `write`, which writes a file in one step. A signal does not end it, and afterwards comes too late: what
         was there is no longer as it was.
         """
+        from initctl.commit.undisturbed import undisturbed
+
         with undisturbed():
             write()
             ignore_signals()

@@ -21,6 +21,7 @@ from initctl.commit.staging import StagedFile, write_file
 from initctl.commit.tree import tree
 from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, UncertainError, shown
+from initctl.locks import patiently
 from initctl.traces import are_parts
 
 _COMMITTING = "committing"
@@ -133,7 +134,7 @@ class SharedStaging:
         try:
             with suppress(OSError):
                 try:
-                    fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+                    patiently(lambda: fcntl.flock(descriptor, kind | fcntl.LOCK_NB))
                 except BlockingIOError:
                     raise busy from None
             inode = os.fstat(descriptor).st_ino
