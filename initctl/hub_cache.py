@@ -17,9 +17,8 @@ def in_hub_cache(path: str) -> bool:
     return bool(_HASH.fullmatch(name)) and os.path.basename(blobs) == "blobs"
 
 
-def check_not_cached(path: str, output: str) -> None:
-    """Raise `ConflictError` if the real `path`, which messages call `output`, is in the cache."""
+def check_not_cached(path: str, hint: str = "name another file") -> None:
+    """Raise `ConflictError` if the real `path` is in the cache."""
     if in_hub_cache(path):
-        link = f"is a link to {shown(path)}, " if output != path else "is "
-        fault = f"{shown(output)}: {link}in the Hugging Face cache, whose files must not change"
-        raise ConflictError(Problem("output.cached", fault, "name another file"))
+        fault = f"{shown(path)}: is in the Hugging Face cache, whose files must not change: their names are hashes"
+        raise ConflictError(Problem("output.cached", fault, hint))

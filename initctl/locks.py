@@ -27,7 +27,7 @@ _PATIENCE = 0.5
 def locked(path: str, *, is_shared: bool = False) -> Iterator[bool]:
     """Hold a lock of the file or directory at `path` during the body; any number of processes can hold shared ones.
 
-    Yields false if there is no lock to get: nothing is there, it cannot be opened, or the file system has no locks.
+    Yields false if nothing could be locked: nothing is there, it cannot be opened, or the file system has no locks.
     Raises `Busy` if another process has a lock that excludes this one, and does not release it at once.
     """
     descriptor = patiently(lambda: lock(path, is_shared=is_shared))

@@ -88,13 +88,14 @@ class Output:
         from initctl import page as pages
 
         try:
-            self.write(lambda: pages.write_page(page(pages), path))
+            made = page(pages)
+            self.write(lambda: pages.write_page(made, path))
         except InitctlError as error:
             self._fail(error)
 
     def write(self, write: Callable[[], None]) -> None:
-        """Call `write`, which writes a file in one step. A signal does not end it, and afterwards comes too late: what
-        was there is no longer as it was.
+        """Call `write`, which writes a file in one step. Signals are ignored from now on: once the file is written, the
+        command can no longer leave everything as it was.
         """
         from initctl.commit.undisturbed import undisturbed
 

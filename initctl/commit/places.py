@@ -27,7 +27,7 @@ def check_file_place(path: str) -> None:
     target = paths.real(path)
     if is_open_stream(path) or (paths.is_there(target) and not paths.is_file(target)):
         raise StorageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name a regular file"))
-    check_not_cached(target, path)
+    check_not_cached(target)
     check_parent(target, path)
     with StagedFile(target):
         pass  # only creating a file beside the target proves that it is possible

@@ -17,7 +17,7 @@ from initctl.commit.replacing import check_exchange
 from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
 from initctl.formats import Checkpoint, CheckpointFile, check_file_finished, check_is_checkpoint
-from initctl.formats.directories.folder import in_hub_cache
+from initctl.hub_cache import check_not_cached
 from initctl.stores.places import place_in_store, place_of
 from initctl.stores.store import History
 from initctl.traces import are_parts, is_trace
@@ -96,7 +96,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     if is_directory:
         check_not_here(path)
     else:
-        check_not_cached(path)
+        check_not_cached(path, _ELSEWHERE)
         check_file_finished(path)
         if not overwrite:
             _check_is_checkpoint(path, output)
@@ -123,7 +123,7 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, p
         raise UsageError(Problem("output.distributed", message, "write to a new directory with -o"))
     for file in files:
         path = real_path(checkpoint, file)
-        check_not_cached(path)
+        check_not_cached(path, _ELSEWHERE)
         if os.stat(path).st_nlink > 1:
             others = "whose content would change too" if patch else "which would keep the old content"
             message = f"{shown(path)}: has other hard links, {others}"
@@ -162,13 +162,6 @@ def check_no_parts(path: str) -> None:
     if begun := sorted(name for name in os.listdir(path) if are_parts(name)):
         message = f"{shown(os.path.join(path, begun[0]))}: parts of another result are begun there"
         raise ConflictError(Problem("output.parts", message, "commit them, or remove them"))
-
-
-def check_not_cached(path: str) -> None:
-    """Raise `ConflictError` for a file of Hugging Face's cache, whose name is the hash of its content."""
-    if in_hub_cache(path):
-        message = f"{shown(path)}: is in the Hugging Face cache, whose files must not change: their names are hashes"
-        raise ConflictError(Problem("output.cached", message, _ELSEWHERE))
 
 
 def _check_is_other(checkpoint: Checkpoint, path: str, output: str) -> None:

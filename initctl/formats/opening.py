@@ -48,7 +48,7 @@ def reading(path: str) -> Iterator[None]:
 def open_regular(path: str) -> tuple[int, os.stat_result]:
     """A read-only descriptor of the regular file at `path`, and its status. Never blocks.
 
-    Raises `InputError` if there is no such file, or it must not be read, and `StorageError` if the system fails.
+    Raises `InputError` if the file does not exist or may not be read, and `StorageError` if the system fails.
     """
     try:
         mirrored = opened_mirrored(path)

@@ -138,7 +138,7 @@ class Plan(Displayed):
             raise UsageError(Problem("output.input", fault, "name another file"))
         check_is_local(path)
         target = os.path.realpath(path)
-        check_not_cached(target, path)
+        check_not_cached(target)
         check_parent(target, path)
         if not overwrite:
             check_replaceable(path)
