@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
+from initctl import paths
 from initctl.commit import effects
 from initctl.commit.mounts import mount_of
 from initctl.commit.tree import tree
@@ -54,12 +55,9 @@ def discard(path: str) -> None:
 def is_there(path: str) -> bool:
     """Whether something is at `path`; true if the system does not say."""
     try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return False
+        return paths.is_there(path)
     except OSError:
         return True
-    return True
 
 
 def _remove_directory(path: str) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.opening import entries_of, status_at, unreadable
-from initctl.hub_cache import in_hub_cache as in_hub_cache
+from initctl.hub_cache import in_hub_cache
 from initctl.system_errors import is_absent
 
 
