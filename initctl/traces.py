@@ -53,6 +53,17 @@ def is_of_this_boot(name: str) -> bool:
     return name.split("-")[1] == _boot()
 
 
+def is_of_living_process(path: str) -> bool:
+    """Whether a process here has the ID of the one that made the unfinished result at `path`."""
+    try:
+        os.kill(int(os.path.basename(path).split("-")[2]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def are_parts(name: str) -> bool:
     """Whether a directory of this name belongs to a result that several processes write."""
     return _PARTS.fullmatch(name) is not None

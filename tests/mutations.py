@@ -31,10 +31,19 @@ PARTS = {
         ["tests/execution/test_patch_stopped.py", "tests/cli/test_resume.py", "tests/protocol"],
     ),
     "unfinished": ("initctl/formats/unfinished.py", ["tests/cli/test_resume.py"]),
-    "checksums": ("initctl/checksums.py", ["tests/test_checksums.py", "tests/execution/test_torch_save.py"]),
-    "safetensors": ("initctl/formats/safetensors.py", ["tests/formats", "tests/broken/test_corpus.py"]),
+    "checksums": (
+        "initctl/checksums.py",
+        ["tests/test_checksums.py", "tests/execution/test_torch_save.py", "tests/execution/test_patch_stopped.py"],
+    ),
+    "safetensors": (
+        "initctl/formats/safetensors.py",
+        ["tests/formats/test_safetensors.py", "tests/formats/test_safetensors_fuzz.py", "tests/broken/test_corpus.py"],
+    ),
     "json": ("initctl/formats/strict_json.py", ["tests/formats/test_strict_json.py", "tests/broken/test_corpus.py"]),
-    "torch": ("initctl/formats/torch_save", ["tests/formats/torch_save", "tests/broken/test_corpus.py", "tests/fuzz"]),
+    "torch": (
+        "initctl/formats/torch_save",
+        ["tests/broken/test_corpus.py", "tests/formats/torch_save", "tests/fuzz"],
+    ),
     "distributed": (
         "initctl/formats/distributed",
         ["tests/formats/test_distributed.py", "tests/broken/test_corpus.py"],
@@ -88,9 +97,16 @@ def _kind(node: object) -> str | None:
         return "flush"
     if isinstance(node, ast.withitem) and isinstance(node.context_expr, ast.Call):
         return "signals" if _name(node.context_expr) in _HELD_BACK else None
-    if isinstance(node, ast.If) and not node.orelse and len(node.body) <= 3 and isinstance(node.body[-1], ast.Raise):
+    if isinstance(node, ast.If) and not node.orelse and len(node.body) <= 3 and _refuses(node.body[-1]):
         return "check"
     return None
+
+
+def _refuses(statement: ast.stmt) -> bool:
+    """Whether it raises an error, itself or by a function that does nothing else."""
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        return _name(statement.value).lstrip("_").startswith(("refuse", "fail"))
+    return isinstance(statement, ast.Raise)
 
 
 def _name(call: ast.Call) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -13,7 +14,10 @@ from initctl.commit.mounts import mount_of
 from initctl.commit.tree import tree
 from initctl.errors import Problem, shown
 from initctl.locks import Busy, lock, release
-from initctl.traces import is_of_this_boot, is_staged
+from initctl.traces import is_of_living_process, is_of_this_boot, is_staged
+
+_MOMENT = 0.1
+"""Seconds in which a process surely locks what it has made."""
 
 
 def reclaim(directory: str) -> Iterator[Problem]:
@@ -29,6 +33,10 @@ def reclaim(directory: str) -> Iterator[Problem]:
             continue
         with suppress(Busy):
             held = lock(path, follow=False)
+            if held is not None and is_of_living_process(path):  # which may be about to lock what it has just made
+                release(held)
+                time.sleep(_MOMENT)
+                held = lock(path, follow=False)
             try:
                 if held is None and os.path.lexists(path):
                     yield _unclear(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
@@ -127,13 +127,12 @@ class Writer:
         return content._replace(mode=place.mode, like=place.path)
 
     def _new_directory(self, draft: Draft, place: Destination) -> None:
-        with StagedDirectory(place.path) as staged:
+        with ExitStack() as claims, StagedDirectory(place.path) as staged:
             place.check_step(staged.path)
             files = [(content, staged.file(name)) for name, content in draft.contents.items()]
             self.write_files(draft, files, place.path)
             self._complete(staged, draft, place)
-            with nullcontext() if place.is_in_place else claimed(place.path):
-                staged.commit(check_before_replacing=place.check, on_commit=self.committed)
+            staged.commit(check_before_replacing=_check_and_claim(place, claims), on_commit=self.committed)
 
     def check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
@@ -301,6 +300,22 @@ class Writer:
     def change(self, change: Callable[[int, Checksum], None], descriptor: int, checksums: Iterable[Checksum]) -> None:
         """Apply `change` to each of `checksums`. This does not count as progress."""
         self.workers.run(Task(0, partial(change, descriptor, checksum)) for checksum in checksums)
+
+
+def _check_and_claim(place: Destination, claims: ExitStack) -> Callable[[], None] | None:
+    """The check before the directory at `place` is replaced. It also claims the old directory, until `claims` end:
+    other processes would take it for left over once the new one is in its place. In place, all of the run claims it.
+    """
+    if place.check is None or place.is_in_place:
+        return place.check
+    check = place.check
+
+    def check_and_claim() -> None:
+        claims.close()  # of a directory that is no longer there
+        claims.enter_context(claimed(place.path))
+        check()
+
+    return check_and_claim
 
 
 def _needed(begun: Iterable[_Begun]) -> int:

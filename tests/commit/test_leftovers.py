@@ -8,7 +8,8 @@ import os
 import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
 
 import pytest
 
@@ -16,11 +17,9 @@ from initctl.commit import effects, leftovers
 from initctl.commit.leftovers import reclaim
 from initctl.commit.mounts import Mount
 from initctl.commit.staging import StagedDirectory, StagedFile
-from initctl.traces import is_staged, is_trace, journal_path, staged_path
+from initctl.locks import lock, release
+from initctl.traces import is_of_living_process, is_staged, is_trace, journal_path, staged_path
 from tests.commit.folders import contents, refusing
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KILLED = """
 import os, signal, sys
@@ -68,6 +67,28 @@ def test_what_a_live_process_stages_stays(tmp_path: Path):
         assert contents(tmp_path) == before
         process.kill()
     assert len(list(reclaim(str(tmp_path)))) == 2
+
+
+def test_what_a_live_process_is_just_about_to_lock_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made, locks = Path(staged_path(str(tmp_path / "file"))), []
+    made.touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", lambda _: locks.append(lock(str(made))))
+        assert list(reclaim(str(tmp_path))) == []
+    assert made.exists()
+    release(*locks)
+    assert [problem.code for problem in reclaim(str(tmp_path))] == ["storage.reclaimed"]
+
+
+@pytest.mark.parametrize("error", [PermissionError, OverflowError])
+def test_a_process_of_another_user_lives_and_one_of_an_impossible_number_does_not(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "kill", fail)
+    assert is_of_living_process(staged_path("file")) is (error is PermissionError)
 
 
 @pytest.mark.parametrize(

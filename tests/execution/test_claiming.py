@@ -16,7 +16,9 @@ import pytest
 
 import initctl
 from initctl.commit import effects
+from initctl.commit.leftovers import reclaim
 from initctl.events import Progress
+from initctl.traces import is_staged
 from tests.commit.folders import contents, refusing
 from tests.commit.test_leftovers import killed
 from tests.events import on
@@ -131,6 +133,33 @@ def test_one_output_may_be_written_by_two_at_once_and_the_last_stays(tmp_path: P
         )
         assert initctl.ConflictError not in ended
         assert any(initctl.verify(path, out, rules=rules(ALL, number)).holds for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize("is_there_before", [True, False])
+def test_a_directory_that_is_being_replaced_is_not_taken_for_left_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there_before: bool
+):
+    folder, out, found = sharded(tmp_path / "model"), tmp_path / "out", []
+    initctl.apply(folder, tmp_path / "theirs", rules=["*.bias=zeros"])
+    if is_there_before:
+        (tmp_path / "theirs").rename(out)
+    remove = effects.remove_tree
+
+    def reclaim_and_remove(path: str) -> None:
+        if os.path.exists(os.path.join(path, "config.json")):
+            found.append((path, list(reclaim(str(tmp_path)))))
+        remove(path)
+
+    def appear(_: Progress) -> None:
+        if not out.exists():
+            (tmp_path / "theirs").rename(out)
+
+    monkeypatch.setattr(effects, "remove_tree", reclaim_and_remove)
+    initctl.apply(folder, out, rules=["*.weight=ones"], on_event=on(Progress, appear))
+    [(path, problems)] = found
+    assert is_staged(os.path.basename(path))
+    assert problems == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"]
 
 
 def test_a_result_whose_parts_are_begun_in_a_directory_keeps_it_from_being_replaced(tmp_path: Path):
