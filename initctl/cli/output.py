@@ -97,7 +97,7 @@ class Output:
         """Call `write`, which writes a file in one step. Signals are ignored from now on: once the file is written, the
         command can no longer leave everything as it was.
         """
-        from initctl.commit.undisturbed import undisturbed
+        from initctl.undisturbed import undisturbed
 
         with undisturbed():
             write()

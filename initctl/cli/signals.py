@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import ref
 
+from initctl.undisturbed import ENDING
+
 if TYPE_CHECKING:
     from types import FrameType
-
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _heeded = True
 """Whether a signal still ends the process."""
@@ -35,7 +35,7 @@ class Ended(BaseException):
 
 def raise_on_signals() -> None:
     """Let the first signal raise `Ended`. Signals that the caller ignores, as nohup does, stay ignored."""
-    _raise_on([number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN])
+    _raise_on([number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN])
 
 
 def drop_unraisable() -> None:
@@ -74,7 +74,7 @@ def ignore_signals() -> None:
     """
     global _heeded
     _heeded = False
-    for number in _ENDING:
+    for number in ENDING:
         if signal.getsignal(number) is _end:
             signal.signal(number, signal.SIG_IGN)
             _ignored.append(number)

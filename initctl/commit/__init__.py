@@ -14,7 +14,6 @@ places.py         where output can go
 mounts.py         buckets that are mounted as file systems
 nameless.py       files without a name, which are uploaded in parts
 claims.py         what no other process may change meanwhile
-undisturbed.py    steps that a signal must not interrupt
 tree.py           everything below a directory
 failure.py        errors of the operating system as errors of this package
 """

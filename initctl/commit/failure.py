@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from initctl.commit.mounts import mount_of
 from initctl.errors import Problem, StorageError, shown
+from initctl.system_errors import reason
 
 
 @contextmanager
@@ -42,4 +43,4 @@ def _reason(error: OSError) -> str:
     new = error.filename
     if isinstance(error, PermissionError) and isinstance(new, str) and not os.path.lexists(new):
         return f"initctl makes a new file in {shown(os.path.dirname(new))}, and that directory is not writable"
-    return error.strerror or str(error)
+    return reason(error)

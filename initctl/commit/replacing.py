@@ -10,9 +10,9 @@ from contextlib import suppress
 from initctl.commit import effects
 from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import sync_directory
-from initctl.commit.undisturbed import delayed, undisturbed
 from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
 from initctl.traces import staged_path
+from initctl.undisturbed import delayed, undisturbed
 
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 """Error codes of renaming a directory to the name of a file, or of a directory that is not empty."""

@@ -19,10 +19,10 @@ from initctl.commit.leftovers import discard
 from initctl.commit.new_files import NewDirectory, NewFile, sync_directory
 from initctl.commit.staging import StagedFile, write_file
 from initctl.commit.tree import tree
-from initctl.commit.undisturbed import undisturbed
 from initctl.errors import ConflictError, Problem, UncertainError, shown
 from initctl.locks import patiently
 from initctl.traces import are_parts
+from initctl.undisturbed import undisturbed
 
 _COMMITTING = "committing"
 

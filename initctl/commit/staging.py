@@ -29,10 +29,10 @@ from initctl.commit.failure import as_storage_error, storage_errors
 from initctl.commit.leftovers import discard, is_there, reclaim
 from initctl.commit.new_files import NewDirectory, NewFile
 from initctl.commit.replacing import replace_directory, replace_file
-from initctl.commit.undisturbed import undisturbed
 from initctl.errors import InitctlError, Problem, StorageError, UncertainError, shown
 from initctl.locks import Busy, lock, release
 from initctl.traces import staged_path
+from initctl.undisturbed import undisturbed
 
 
 class _Stage:

@@ -11,7 +11,6 @@ from functools import cached_property, partial
 from socket import gethostname
 from typing import TYPE_CHECKING, Self, cast
 
-from initctl.commit.undisturbed import delayed, undisturbed
 from initctl.coworkers import handed_out
 from initctl.distributed.job import NOTE, Job
 from initctl.distributed.object_notes import ObjectNotes
@@ -34,6 +33,7 @@ from initctl.execution.uploading import undo
 from initctl.stores.places import place_in_store
 from initctl.stores.requests import side_by_side
 from initctl.stores.store import NO_UPLOAD, OTHER_PART
+from initctl.undisturbed import delayed, undisturbed
 
 if TYPE_CHECKING:
     from initctl.distributed.note import Note

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import NewDirectory
-from initctl.commit.undisturbed import undisturbed
 from initctl.stores.places import place_in_store
+from initctl.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from initctl.execution.content import Draft

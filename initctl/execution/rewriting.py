@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from initctl.checksums import is_computed, lift, renew, settle
 from initctl.commit.patching import PatchedFile
 from initctl.commit.reserving import check_space, held, reserve
-from initctl.commit.undisturbed import undisturbed
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import Content, Draft
 from initctl.execution.destination import check_in_place, check_not_linked, real_path
@@ -20,6 +19,7 @@ from initctl.formats.unfinished import completing
 from initctl.layout.ranges import total, uncovered
 from initctl.reading import TensorReader
 from initctl.stores.places import place_of
+from initctl.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from initctl.execution.writer import Writer

@@ -13,13 +13,13 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from initctl.commit.undisturbed import delayed, undisturbed
 from initctl.errors import InitctlError, Problem, UncertainError
 from initctl.execution.objects import Objects
 from initctl.execution.parcels import parcels_of
 from initctl.execution.sending import NewObject, send
 from initctl.stores.places import place_in_store
 from initctl.stores.requests import side_by_side
+from initctl.undisturbed import delayed, undisturbed
 
 if TYPE_CHECKING:
     from initctl.execution.content import Content, Draft

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask a process to end."""
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def delayed() -> Iterator[list[int]]:
     if threading.get_ident() != threading.main_thread().ident:
         yield waiting
         return
-    handlers = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in _ENDING}
+    handlers = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in ENDING}
     try:
         yield waiting
     finally:

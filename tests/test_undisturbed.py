@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit.undisturbed import undisturbed
+from initctl.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
