@@ -12,8 +12,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from initctl.errors import InputError
-from initctl.formats import Checkpoint, read_checkpoint
+from initctl.errors import ConflictError, InputError
+from initctl.formats import Checkpoint, read_checkpoint, safetensors
 from initctl.formats.safetensors import read_table
 from tests.formats.handwritten import TWO_FLOATS, float_file, safetensors_bytes, tensor
 
@@ -226,3 +226,18 @@ def test_a_sparse_file_of_gigabytes_is_read_at_once(tmp_path: Path):
     os.truncate(path, path.stat().st_size + size)
     (spec,) = read_checkpoint(path).tensors
     assert spec.nbytes == size
+
+
+def test_a_file_that_becomes_shorter_while_its_header_is_read_is_a_conflict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, read = float_file(tmp_path / "net.safetensors", "a"), safetensors.read_at
+
+    def shorten_after(*where: int) -> bytes:
+        content = read(*where)
+        os.truncate(path, 20)
+        return content
+
+    monkeypatch.setattr(safetensors, "read_at", shorten_after)
+    with pytest.raises(ConflictError, match=r"net\.safetensors: became shorter while it was read"):
+        read_checkpoint(path)
