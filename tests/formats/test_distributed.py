@@ -16,6 +16,7 @@ from torch.distributed.checkpoint.filesystem import FileSystemWriter, Serializat
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata
 
 import initctl
+from initctl.formats.distributed import directory
 from initctl.initializers.structured import Orthogonal
 from tests.formats.ranks import RULES, WORLDS, Payload, assembled, loaded, saved_alone
 
@@ -232,3 +233,15 @@ def test_chunks_that_lie_in_the_same_bytes_are_never_filled_with_different_value
     with pytest.raises(initctl.FitError, match="shares memory with"):
         initctl.plan(source, rules=["w=normal"])
     initctl.plan(source, rules=["w=ones"])
+
+
+def test_metadata_that_is_removed_while_the_chunks_are_read_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source, read_all = saved_alone(tmp_path / "in", {"w": torch.ones(2)}), directory.read_chunks
+
+    def remove_and_read(*arguments: Any) -> Any:
+        (source / ".metadata").unlink()
+        return read_all(*arguments)
+
+    monkeypatch.setattr(directory, "read_chunks", remove_and_read)
+    with pytest.raises(initctl.InputError, match=r"in/\.metadata: no such file or directory"):
+        initctl.inspect(source)
