@@ -48,7 +48,10 @@ PARTS = {
         "initctl/formats/distributed",
         ["tests/formats/test_distributed.py", "tests/broken/test_corpus.py"],
     ),
-    "directories": ("initctl/formats/directories", ["tests/formats/directories", "tests/broken/test_corpus.py"]),
+    "directories": (
+        "initctl/formats/directories",
+        ["tests/formats/directories", "tests/broken/test_corpus.py", "tests/formats/parts"],
+    ),
 }
 """The modules of each part, and the tests that must notice."""
 _FLUSHES = ("flush", "sync_directory", "sync")

@@ -44,7 +44,7 @@ def content():
         for name in sorted(name for name in os.listdir(folder) if name.startswith("model")):
             with open(os.open(name, os.O_RDONLY, dir_fd=folder), "rb") as stream:
                 parts.append(stream.read())
-        return b"".join(parts)
+        return b"".join(parts) or None  # nothing is left of it
     except FileNotFoundError:  # the old one is being removed
         return None
     finally:
