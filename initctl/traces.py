@@ -69,9 +69,14 @@ def are_parts(name: str) -> bool:
     return _PARTS.fullmatch(name) is not None
 
 
+def is_journal(name: str) -> bool:
+    """Whether a file of this name is the journal of a patch."""
+    return _JOURNAL.fullmatch(name) is not None
+
+
 def is_trace(name: str) -> bool:
     """Whether a file or a directory of this name is only there while initctl works, or after it was interrupted."""
-    return is_staged(name) or are_parts(name) or _JOURNAL.fullmatch(name) is not None
+    return is_staged(name) or are_parts(name) or is_journal(name)
 
 
 @cache

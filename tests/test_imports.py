@@ -46,7 +46,7 @@ LAYERS = (
     {"hub_cache", "integers", "paths", "system_errors"},
     {"errors"},
     {"excerpt"},
-    {"arguments", "escaping", "undisturbed", "version"},
+    {"arguments", "births", "escaping", "undisturbed", "version"},
 )
 """From the top: a part imports itself and what stands in lower layers; what shares one does not import each other."""
 ONE_PART = {"__init__", "api"}

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from initctl.commit import effects
@@ -15,9 +16,9 @@ from initctl.commit.failure import storage_errors
 from initctl.commit.leftovers import discard, is_there
 from initctl.commit.new_files import sync_directory
 from initctl.commit.staging import StagedFile
-from initctl.errors import ConflictError, Problem, StorageError, UncertainError, shown
+from initctl.errors import ConflictError, InputError, Problem, StorageError, UncertainError, shown
 from initctl.formats import read_checkpoint
-from initctl.formats.unfinished import FILES, OWN, completing, interrupted, unfinished
+from initctl.formats.unfinished import FILES, OWN, completing, giving_up, identity, interrupted, unfinished
 from initctl.planning.documents import signed
 from initctl.planning.saved import SavedPlan
 from initctl.traces import journal_path
@@ -29,14 +30,15 @@ if TYPE_CHECKING:
 def resumed(path: str) -> Plan:
     """The plan of the interrupted patch of the checkpoint at `path`.
 
-    Raises `ConflictError` if no patch was interrupted, or if other files are there now; `InputError` if the journal is
-    damaged.
+    Raises `ConflictError` if no patch was interrupted, or if another checkpoint is there now; `InputError` if the
+    journal is damaged.
     """
     patched = next(interrupted(read_checkpoint(path, unfinished=True)), None)
     if patched is None:
         fault = f"{shown(path)}: no patch of it was interrupted, so there is nothing to complete"
         raise ConflictError(Problem("patch.none", fault))
-    return SavedPlan.at(journal_path(patched)).restored(patched, unfinished=True)
+    with _saying_how_to_give_up(journal_path(patched)):
+        return SavedPlan.at(journal_path(patched)).restored(patched, unfinished=True)
 
 
 class Journal:
@@ -53,17 +55,22 @@ class Journal:
         self.is_begun = plan.checkpoint.target in found
         for other in found - {plan.checkpoint.target}:
             raise unfinished(other)
-        if self.is_begun and _identity(SavedPlan.at(self.path).document) != _identity(plan.to_document()):
+        if self.is_begun and self._instructions() != _instructions(plan.to_document()):
             fault = f"{shown(plan.checkpoint.path)}: a patch by other rules, or with another seed, was interrupted"
             hint = f"complete that one with {completing(plan.checkpoint.target)}"
             raise ConflictError(Problem("patch.interrupted", fault, hint))
+
+    def _instructions(self) -> object:
+        """Those of the plan in the journal that is there. Raises `InputError` if it is damaged."""
+        with _saying_how_to_give_up(self.path):
+            return _instructions(SavedPlan.at(self.path).document)
 
     def begin(self) -> None:
         """Write the journal, unless it is there. Raises `StorageError`."""
         if self.is_begun:
             return
         folder = os.path.dirname(self.path)
-        files = {os.path.relpath(file, folder): os.stat(file).st_ino for file in self._files}
+        files = {os.path.relpath(file, folder): identity(file) for file in self._files}
         with StagedFile(self.path) as staged, storage_errors(self.path):
             own = {FILES: files, OWN: os.fstat(staged.descriptor).st_ino}
             content = json.dumps(signed({**self._plan.to_document(), **own})) + "\n"
@@ -102,6 +109,16 @@ class Journal:
             raise UncertainError(Problem("storage.uncertain", fault, "remove it then")) from error
 
 
-def _identity(document: Mapping[str, Any]) -> object:
+def _instructions(document: Mapping[str, Any]) -> object:
     """The digest of a plan, whatever the path of its checkpoint is, and whichever files it overwrites."""
     return signed({**document, "checkpoint": "", FILES: None, OWN: None})["digest"]
+
+
+@contextmanager
+def _saying_how_to_give_up(journal: str) -> Iterator[None]:
+    """Add that to what the body raises about `journal`: no other plan can complete the patch."""
+    try:
+        yield
+    except (InputError, ConflictError) as error:
+        hint = giving_up(journal)
+        raise type(error)(*(problem._replace(hint=hint) for problem in error.problems)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from initctl import ConflictError
+from initctl.formats import check_file_finished
 from tests.cli.processes import initctl
 from tests.execution.checkpoints import sharded, single
+from tests.formats.handwritten import float_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +131,75 @@ def test_a_new_file_in_place_of_the_old_one_is_not_affected_and_can_be_patched(t
     assert initctl("apply", str(path), "--resume").status == 6
     assert initctl("apply", str(path), "--in-place", "--patch", "-r", "*.weight=zeros").status == 0
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_a_restored_file_that_got_the_same_inode_is_not_affected(path: Path):
+    good = path.with_name("good")
+    (shutil.copytree if path.is_dir() else shutil.copy)(path, good)
+    kill(path, after=1)
+    (journal,) = path.parent.rglob(".initctl-journal*")
+    document = json.loads(journal.read_text())
+    assert all(isinstance(time, int) for _, time in document["files"].values())
+    document["files"] = {name: [inode, time - 1] for name, (inode, time) in document["files"].items()}
+    with journal.open("r+") as stream:
+        stream.write(json.dumps(document))
+        stream.truncate()
+    assert initctl("inspect", str(path)).status == 0
+    document["files"] = {name: [inode, None] for name, (inode, _) in document["files"].items()}
+    with journal.open("r+") as stream:
+        stream.write(json.dumps(document))
+        stream.truncate()
+    assert initctl("inspect", str(path)).status == 6
+
+
+@pytest.mark.parametrize("name", ["net.safetensors", "net/model-1.safetensors"])
+def test_a_file_that_was_renamed_meanwhile_is_refused_by_the_name_that_it_had(tmp_path: Path, name: str):
+    whole, file = tmp_path / name.split("/")[0], tmp_path / name
+    (single if whole == file else sharded)(whole)
+    before = {file.read_bytes()}
+    kill(whole, after=1)
+    new = file.with_name("broken.safetensors")
+    file.rename(new)
+    for command in (["inspect", str(new)], ["apply", str(new), "--resume"]):
+        run = initctl(*command)
+        assert run.status == 6
+        assert f"{new}: a patch of it was interrupted when it was {file}; rename it back and complete" in run.err
+    new.rename(file)
+    assert initctl("apply", str(whole), "--resume").status == 0
+    assert file.read_bytes() not in before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_an_output_in_a_directory_that_may_not_be_listed_is_not_replaced_either(tmp_path: Path):
+    folder = tmp_path / "open"
+    path = single(folder / "net.safetensors")
+    kill(path, after=1)
+    for place, mode in ((path, 0o644), (folder, 0o711), *((above, 0o755) for above in list(folder.parents)[:-1])):
+        place.chmod(mode)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(ConflictError, match="a patch was interrupted"):
+            check_file_finished(str(path))
+    finally:
+        os.seteuid(0)
+
+
+def test_a_journal_that_cannot_complete_the_patch_says_how_to_give_it_up(tmp_path: Path):
+    path = single(tmp_path / "net.safetensors")
+    good, other = path.read_bytes(), float_file(tmp_path / "other.safetensors", "w").read_bytes()
+    kill(path, after=1)
+    (journal,) = tmp_path.glob(".initctl-journal-*")
+    advice = f"; restore the old one from a copy, and remove {journal}"
+    path.write_bytes(other)
+    assert advice in initctl("apply", str(path), "--resume").err
+    path.write_bytes(good)
+    journal.write_text("")
+    for options in (["--resume"], ["--in-place", "--patch", *RULES]):
+        run = initctl("apply", str(path), *options)
+        assert (run.status, run.err.count("\n")) == (3, 1 + run.err.count("see: "))
+        assert advice in run.err
+    journal.unlink()
+    assert initctl("inspect", str(path)).status == 0
 
 
 def test_a_copy_with_its_journal_is_not_complete_either(path: Path, wanted: dict[str, bytes]):
