@@ -1,4 +1,4 @@
-"""When a file was created. It tells apart two files of which the second got the inode of the first."""
+"""When a file was created: two files that had the same inode, one after the other, differ in that."""
 
 from __future__ import annotations
 

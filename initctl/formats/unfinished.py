@@ -29,8 +29,8 @@ _LONGEST = 100_000_000
 
 
 def identity(path: str) -> list[int | None]:
-    """What tells the file at `path` from every other one that is, or will be, on this file system: its inode, and when
-    it was created, if the system says so.
+    """What no other file on this file system has, now or later: the inode of the one at `path`, and when it was
+    created, if the system says so.
     """
     return [os.stat(path).st_ino, born(path)]
 

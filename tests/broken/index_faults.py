@@ -104,7 +104,7 @@ def texts() -> Iterator[Fault]:
     yield malformed("I17-not-utf-8", b'{"weight_map":{"\xff":1}}', "not UTF-8 at byte 16")
     yield malformed("I17-lone-surrogate", b'{"weight_map":{"w":"\\ud800.safetensors"}}', "half a surrogate pair")
     yield malformed("I21-weight-map-empty", {"weight_map": {}}, an_object)
-    of_a_config = "is a model's configuration: weights cannot be made from config.json alone; name a file"
+    of_a_config = "is a model's configuration, without weights; name the weights, or make new ones with initctl new"
     yield malformed("I21-no-index-but-a-config", {"architectures": ["Llama"]}, of_a_config, "file.format")
     hostile = {"weight_map": {"x\n::error::\x1b[31m": 1}}
     yield malformed("N07-github-command-in-index", hostile, "weight_map: x\\x0a::error::\\x1b[31m: must name")

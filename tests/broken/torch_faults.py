@@ -295,7 +295,7 @@ def pickles() -> Iterator[Fault]:
 
 
 def old_ones() -> Iterator[Fault]:
-    yield of("P37-raw-pickle", pickle.dumps({}), "is a pickle that torch.save did not write; save a model's")
+    yield of("P37-raw-pickle", pickle.dumps({}), "torch.save did not write; loading it can run any code")
     yield of("P37-raw-pickle-of-protocol-0", b"}.", "is plain text, not a checkpoint; name a file", "file.format")
     yield of(
         "P35-other-magic-number",

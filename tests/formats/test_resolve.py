@@ -45,7 +45,7 @@ def tarred() -> bytes:
 
 WEB_PAGE = ("file.format", "looks like a web page, not a checkpoint", "download the file itself")
 NOT_TORCHS = "is a pickle that torch.save did not write"
-SAVE_ANEW = "save a model's state_dict() with torch.save"
+SAVE_ANEW = "loading it can run any code; if you trust it, load it and save a state_dict() with torch.save"
 
 OTHER_ZIP = (
     "torch.malformed",

@@ -32,7 +32,7 @@ _WARNINGS = {
         "use --component FOLDER to initialize one such folder; --require-all does not cover them",
     ),
     _LEFT_OUT: (
-        "a copy leaves out {}",
+        "a copy at another place leaves out {}",
         "only regular files and links to files in the directory are copied; replace a link with the file itself",
     ),
 }

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 CONVERT = "convert it to safetensors first"
 NAME_WEIGHTS = "name a file or a directory of weights, such as model.safetensors"
-FROM_CONFIG = "weights cannot be made from config.json alone"
+OF_CONFIG = "name the weights, or make new ones with initctl new --config CONFIG -o OUT"
+OTHER_PICKLE = (
+    "is a pickle that torch.save did not write",
+    "loading it can run any code; if you trust it, load it and save a state_dict() with torch.save",
+)
+"""What it is, and what to do."""
 
 Row = tuple[str, str, str]
 
@@ -104,8 +109,7 @@ TARS: tuple[Row, ...] = (
 TEXTS: tuple[Row, ...] = (
     (
         r"\A(?:\(dp\d|\(lp\d|\(i?\w*c?copy_reg\n|ccopy_reg\n|c[\w.]+\n\w+\np\d|\(d(?:q|p))",  # protocol 0 is text
-        "is a pickle that torch.save did not write",
-        "save a model's state_dict() with torch.save",
+        *OTHER_PICKLE,
     ),
     (
         r"^\s*\[\[rule\]\]",
@@ -130,8 +134,8 @@ JSON: tuple[Row, ...] = (
     ("schema command exit_code", "is JSON output of initctl, not a checkpoint", NAME_WEIGHTS),
     ("peft_type", "is an adapter's configuration, not weights", "name the file beside it: adapter_model.safetensors"),
     ("_class_name _diffusers_version", "is a configuration of diffusers, not weights", NAME_WEIGHTS),
-    ("model_type", f"is a model's configuration: {FROM_CONFIG}", NAME_WEIGHTS),
-    ("architectures", f"is a model's configuration: {FROM_CONFIG}", NAME_WEIGHTS),
+    ("model_type", "is a model's configuration, without weights", OF_CONFIG),
+    ("architectures", "is a model's configuration, without weights", OF_CONFIG),
     ("quant_method", "is a configuration of quantization, not weights", NAME_WEIGHTS),
     ("added_tokens", "is a tokenizer, not weights", NAME_WEIGHTS),
     ("tokenizer_class", "is a tokenizer's configuration, not weights", NAME_WEIGHTS),

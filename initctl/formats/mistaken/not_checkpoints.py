@@ -119,7 +119,7 @@ def _directory_of(path: str, folder: Folder) -> NotCheckpoint | None:
         if name.endswith(_OTHER_WEIGHTS) and (found := _recognized(first_bytes(os.path.join(path, name)))):
             return NotCheckpoint(f"contains {shown(name)}: it {found.fault}", found.hint)
     if "config.json" in names:
-        return NotCheckpoint(f"contains config.json but no weights: {known.FROM_CONFIG}", known.NAME_WEIGHTS)
+        return NotCheckpoint("contains config.json but no weights", known.OF_CONFIG)
     return None
 
 

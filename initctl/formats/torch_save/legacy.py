@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from initctl.errors import shown
+from initctl.formats.mistaken.known import OTHER_PICKLE
 from initctl.formats.opening import Malformed, read_at
 from initctl.formats.torch_save.container import SavedObject
 from initctl.formats.torch_save.looks import Looks
@@ -29,7 +30,6 @@ _FEW, _OF_A_KEY = 1000, 6
 """The most instructions of the pickles around the object's, and of the last pickle for each key."""
 _PARTS_OF_AN_ID = 6
 """The kind of a storage, its type, key, device and size, and a view of it or None."""
-_NOT_OURS = "save a model's state_dict() with torch.save"
 
 
 def read_saved(descriptor: int, start: int, stop: int) -> SavedObject:
@@ -72,7 +72,7 @@ def _magic(data: bytes) -> Pickle:
     except Malformed:
         magic = None
     if magic is None or magic.value != MAGIC:
-        raise Malformed("is a pickle that torch.save did not write", _NOT_OURS)
+        raise Malformed(*OTHER_PICKLE)
     return magic
 
 

@@ -230,7 +230,7 @@ def test_what_a_copy_leaves_out_is_warned_about(tmp_path: Path):
     os.mkfifo(index.parent / "pipe")
     (warning,) = read_checkpoint(index.parent).warnings
     assert warning.code == "directory.left_out"
-    assert warning.message.endswith("a copy leaves out folder, nowhere, pipe")
+    assert warning.message.endswith("a copy at another place leaves out folder, nowhere, pipe")
 
 
 def test_an_index_that_disagrees_with_its_shards_names_the_line(tmp_path: Path):

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "name a file or a directory of weights, such as model.safetensors"
 CONVERT = "convert it to safetensors first"
-NO_CONFIG = "weights cannot be made from config.json alone"
+OF_CONFIG = "name the weights, or make new ones with initctl new --config CONFIG -o OUT"
+OTHER_PICKLE = "loading it can run any code; if you trust it, load it and save a state_dict() with torch.save"
 AGAIN = "check the name and your access, then download it again"
 IMAGE = "is an image, not a checkpoint"
 ONNX = "is an ONNX model, which is not supported"
@@ -160,12 +161,12 @@ TEXT: dict[str, tuple[bytes, str, str]] = {
     "a pickle of protocol 0": (
         pickle.dumps({"w": 1}, 0),
         "is a pickle that torch.save did not write",
-        "save a model's state_dict() with torch.save",
+        OTHER_PICKLE,
     ),
     "an object of protocol 0": (
         pickle.dumps(np.dtype("f4"), 0),
         "is a pickle that torch.save did not write",
-        "save a model's state_dict() with torch.save",
+        OTHER_PICKLE,
     ),
 }  # fmt: skip
 JSON: dict[str, tuple[dict[str, object], str, str]] = {
@@ -174,8 +175,8 @@ JSON: dict[str, tuple[dict[str, object], str, str]] = {
         {"detail": "Not authenticated", "status": 401},
         *server('{"detail": "Not authenticated", "status": 401}'),
     ),
-    "config.json": ({"model_type": "llama"}, f"is a model's configuration: {NO_CONFIG}", WEIGHTS),
-    "config.json of old": ({"architectures": ["X"]}, f"is a model's configuration: {NO_CONFIG}", WEIGHTS),
+    "config.json": ({"model_type": "llama"}, "is a model's configuration, without weights", OF_CONFIG),
+    "config.json of old": ({"architectures": ["X"]}, "is a model's configuration, without weights", OF_CONFIG),
     "adapter": (
         {"peft_type": "LORA", "r": 8},
         "is an adapter's configuration, not weights",
@@ -332,7 +333,7 @@ class TestDirectory:
     ):
         for name in ("config.json", *others):
             (tmp_path / name).write_text("{}")
-        assert refusal(tmp_path) == ("directory.empty", f"contains config.json but no weights: {NO_CONFIG}", WEIGHTS)
+        assert refusal(tmp_path) == ("directory.empty", "contains config.json but no weights", OF_CONFIG)
 
     @pytest.mark.parametrize(
         ("name", "what"),
