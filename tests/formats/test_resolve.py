@@ -278,6 +278,13 @@ def test_a_directory_with_several_files_and_no_index_is_ambiguous(tmp_path: Path
     assert problem.hint == "name one of them, or restore the index"
 
 
+def test_of_several_files_of_torch_without_an_index_none_is_read(tmp_path: Path):
+    for name in ("a.bin", "b.bin"):
+        (tmp_path / name).write_bytes(b"PK\3\4 not an archive")
+    with pytest.raises(InputError, match=r"contains a\.bin, b\.bin but no index"):
+        read_checkpoint(tmp_path)
+
+
 def test_a_directory_with_several_indexes_is_ambiguous_and_each_can_be_named(tmp_path: Path):
     sharded(tmp_path, {"a.safetensors": ("w",)}).rename(tmp_path / "a.safetensors.index.json")
     sharded(tmp_path, {"b.safetensors": ("v",)})
