@@ -13,6 +13,7 @@ from initctl.commit.failure import storage_errors
 from initctl.display.colors import HEADING
 from initctl.display.tables import Displayed, Report, Toned
 from initctl.errors import ConflictError, Problem, StorageError, shown
+from initctl.system_errors import check_working_directory
 
 CHECKPOINT, OUTPUT = "net.safetensors", "init.safetensors"
 RULES = ("fc*.weight=kaiming_normal:nonlinearity=relu", "*.bias=zeros")
@@ -87,6 +88,7 @@ def _steps(checkpoint: str, output: str, threads: int | None) -> Iterator[Step]:
 
 
 def _write_network(path: str) -> None:
+    check_working_directory()
     import torch
     from safetensors.torch import save
     from torch import nn

@@ -10,6 +10,7 @@ from typing import Any
 
 from initctl.display.tables import Displayed, Listing, Report
 from initctl.errors import shown
+from initctl.system_errors import check_working_directory
 from initctl.threads import processors
 from initctl.version import __version__
 
@@ -83,6 +84,7 @@ def _engine() -> str:
 
 def _devices() -> Iterator[str]:
     yield "cpu"
+    check_working_directory()
     try:
         import torch
     except ImportError:

@@ -35,14 +35,19 @@ def reason(error: OSError) -> str:
 def failure(error: OSError) -> InputError | StorageError:
     """What users read in place of an `error` that nothing else explains: the path, if it has one, and the reason."""
     if error.filename is None and error.errno == errno.ENOENT and not _has_working_directory():
-        fault = "the working directory does not exist any more"
-        return StorageError(Problem("storage.failed", fault, "change to another directory"))
+        return _no_working_directory()
     if not isinstance(error.filename, str | bytes):
         return StorageError(Problem("storage.failed", f"the system failed: {shown(reason(error))}"))
     message = f"{shown(os.fsdecode(error.filename))}: {shown(reason(error))}"
     if is_of_the_file(error):
         return InputError(Problem("file.unreadable", message))
     return StorageError(Problem("storage.failed", message))
+
+
+def check_working_directory() -> None:
+    """Raise `StorageError` if it is gone. Call this before torch is used: its MKL would end the process."""
+    if not _has_working_directory():
+        raise _no_working_directory()
 
 
 def explaining_failures(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -78,6 +83,11 @@ def _guarded(on_event: Any) -> Callable[[object], None]:  # noqa: ANN401 - whate
             raise _CallersError(error) from error
 
     return guarded
+
+
+def _no_working_directory() -> StorageError:
+    fault = "the working directory does not exist any more"
+    return StorageError(Problem("storage.failed", fault, "change to another directory"))
 
 
 def _has_working_directory() -> bool:

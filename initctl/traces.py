@@ -12,7 +12,6 @@ from initctl import paths
 
 JOURNAL = ".initctl-journal"
 """The journal of a patch of a directory. That of a single file has a digest of the file's name behind it."""
-_LEVELS = 4
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _STAGED = re.compile(r"\.initctl-[0-9a-f]{6}-[0-9]+-[0-9a-f]{8}\.tmp")
 _PARTS = re.compile(r"\.initctl-\w+\.(?:parts|result|gone)")
@@ -33,13 +32,8 @@ def journal_path(target: str) -> str:
 
 
 def above(path: str) -> Iterator[str]:
-    """The directories above a file or directory that can be one checkpoint with it, from the next one up: a component
-    is one or two below.
-    """
-    for _ in range(_LEVELS):
-        path, below = os.path.dirname(path), path
-        if path == below:
-            return
+    """The directories above the real `path`, from the next one up."""
+    while path != (path := os.path.dirname(path)):
         yield path
 
 

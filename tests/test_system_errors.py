@@ -75,6 +75,19 @@ class TestAFunction:
             CALLS[name](path)
 
 
+@pytest.mark.parametrize(
+    "command", ["apply {0} --in-place --patch -r *.bias=zeros -r *.weight=normal --rng torch", "demo", "version"]
+)
+def test_torch_is_not_used_without_a_working_directory(tmp_path: Path, command: str):
+    path = checkpoint(tmp_path / "net.safetensors", NET)
+    before = path.read_bytes()
+    (tmp_path / "gone").mkdir()
+    run = shell(f"cd {tmp_path}/gone && rmdir ../gone && set -f && initctl {command.format(path)}")
+    assert (run.status, run.err) == (5, f"initctl: error: {GONE}\n")
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
 COMMANDS = (
     "inspect {}",
     "plan {} -r '*=ones'",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from initctl.errors import ConflictError, Problem, shown
 from initctl.locks import Busy, locked
 from initctl.traces import above
+
+_FOR_ALL = stat.S_ISVTX | stat.S_IWOTH
 
 
 @contextmanager
@@ -27,8 +31,21 @@ def beside(target: str) -> Iterator[bool]:
     """Nobody replaces a directory that the real path `target` is in during the body, which makes a new file there."""
     with ExitStack() as stack:
         for directory in above(target):
+            if not _is_replaceable(directory):
+                break
             stack.enter_context(_locked(directory, is_shared=True))
         yield True
+
+
+def _is_replaceable(directory: str) -> bool:
+    """Whether `directory` can be a checkpoint that is replaced by a new one. One that all users share, such as /tmp, is
+    none, and a mount point cannot be replaced.
+    """
+    try:
+        is_for_all = os.stat(directory).st_mode & _FOR_ALL == _FOR_ALL
+    except FileNotFoundError:
+        return False
+    return not (is_for_all or os.path.ismount(directory))
 
 
 @contextmanager

@@ -21,8 +21,8 @@ _MOMENT = 0.1
 
 
 def reclaim(directory: str) -> Iterator[Problem]:
-    """Remove what killed processes of this user left directly in `directory`. Yields a warning for each, also if it
-    cannot be removed, or if the file system does not say whether a process still holds it.
+    """Remove what killed processes of this user, or of any if it is root, left directly in `directory`. Yields a
+    warning for each, also if it cannot be removed, or if the file system does not say whether a process holds it.
 
     A process locks what it stages. So neither the process ID nor the time needs to be trusted: both mislead if
     containers share the directory. A file system that machines share may keep the locks of each to itself.
@@ -85,11 +85,12 @@ def _staged_in(directory: str) -> list[str]:
 
 
 def _is_own(path: str) -> bool:
+    """Whether it is a file or a directory that this user made; root also stages them for their owners."""
     try:
         status = os.lstat(path)
     except OSError:
         return False
-    return status.st_uid == os.geteuid() and (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
+    return os.geteuid() in (0, status.st_uid) and (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
 
 
 def _is_of_this_machine(path: str) -> bool:

@@ -46,7 +46,7 @@ class Mount(NamedTuple):
 def mount_of(path: str, table: str = _TABLE) -> Mount | None:
     """The file system that the real `path` is on, or will be; None if the system does not say."""
     try:
-        with open(table, encoding="utf-8", errors="surrogateescape") as stream:
+        with open(table, encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
             mounts = [_mount(line) for line in stream]
     except OSError:
         return None

@@ -169,6 +169,15 @@ def _check_is_other(checkpoint: Checkpoint, path: str, output: str) -> None:
     if any(os.path.samefile(path, source) for source in sources):
         hint = "name another directory" if checkpoint.is_distributed else "use --in-place to replace it"
         raise UsageError(Problem("output.is_input", f"{shown(output)}: is the input", hint))
+    if any(_is_below(path, source) for source in sources):
+        hint = "name another directory, or use --in-place to change the input"
+        fault = f"{shown(output)}: contains the input, and would be replaced"
+        raise UsageError(Problem("output.is_input", fault, hint))
+
+
+def _is_below(directory: str, path: str) -> bool:
+    """Whether `path`, after following links, is below the real path `directory`."""
+    return os.path.commonpath([directory, paths.real(path)]) == directory
 
 
 def _check_kind(path: str, output: str, *, is_directory: bool) -> None:
@@ -191,11 +200,12 @@ def _check_new(path: str, output: str) -> None:
 def check_replaced(path: str, output: str, names: Iterable[str]) -> None:
     """Check that a directory of `names` may replace `path`, which messages call `output`.
 
-    Raises `ConflictError` if the directory there contains other files, which would be removed, and `UsageError` if a
-    file is there.
+    Raises `ConflictError` if the directory there contains other files, or parts of another result, which would be
+    removed, and `UsageError` if a file is there.
     """
     _check_kind(path, output, is_directory=True)
     check_not_here(path)
+    check_no_parts(path)
     belonging = set(map(os.path.normpath, names))
     if strangers := sorted(_names_below(path) - belonging):
         named = listed([shown(name) for name in strangers])

@@ -8,6 +8,8 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from initctl.commit import effects
@@ -18,13 +20,24 @@ from initctl.commit.new_files import sync_directory
 from initctl.commit.staging import StagedFile
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UncertainError, shown
 from initctl.formats import read_checkpoint
-from initctl.formats.unfinished import FILES, OWN, completing, giving_up, identity, interrupted, unfinished
+from initctl.formats.unfinished import (
+    FILES,
+    OWN,
+    check_same_files,
+    completing,
+    giving_up,
+    identity,
+    interrupted,
+    unfinished,
+)
 from initctl.planning.documents import signed
 from initctl.planning.saved import SavedPlan
 from initctl.traces import journal_path
 
 if TYPE_CHECKING:
     from initctl.planning import Plan
+
+_OWN, _READ = 0o600, 0o444
 
 
 def resumed(path: str) -> Plan:
@@ -44,7 +57,8 @@ def resumed(path: str) -> Plan:
 class Journal:
     """The journal of a patch of `files` that carries out `plan`.
 
-    Raises `ConflictError` if that of another plan is there: both together would leave values of both.
+    Raises `ConflictError` if that of another plan is there, since both together would leave values of both; or if that
+    of this plan is there, and one of the files was replaced since then.
     """
 
     def __init__(self, plan: Plan, files: Iterable[str]) -> None:
@@ -55,10 +69,13 @@ class Journal:
         self.is_begun = plan.checkpoint.target in found
         for other in found - {plan.checkpoint.target}:
             raise unfinished(other)
-        if self.is_begun and self._instructions() != _instructions(plan.to_document()):
+        if not self.is_begun:
+            return
+        if self._instructions() != _instructions(plan.to_document()):
             fault = f"{shown(plan.checkpoint.path)}: a patch by other rules, or with another seed, was interrupted"
             hint = f"complete that one with {completing(plan.checkpoint.target)}"
             raise ConflictError(Problem("patch.interrupted", fault, hint))
+        check_same_files(self.path)
 
     def _instructions(self) -> object:
         """Those of the plan in the journal that is there. Raises `InputError` if it is damaged."""
@@ -72,16 +89,21 @@ class Journal:
         folder = os.path.dirname(self.path)
         files = {os.path.relpath(file, folder): identity(file) for file in self._files}
         with StagedFile(self.path) as staged, storage_errors(self.path):
-            own = {FILES: files, OWN: os.fstat(staged.descriptor).st_ino}
+            own = {FILES: files, OWN: identity(staged.path)}
             content = json.dumps(signed({**self._plan.to_document(), **own})) + "\n"
             write_all(staged.descriptor, content.encode(), 0)
-            staged.sync(0o600)
+            staged.sync(self._mode)
             try:
                 staged.commit(on_commit=self._note_begun, is_the_end=False)
             except UncertainError as error:  # a power failure could bring back the old directory, without it
                 discard(self.path)
                 self.is_begun = False
                 raise self._not_begun() from error
+
+    @property
+    def _mode(self) -> int:
+        """Permissions with which everybody who may read one of the files may read this, and know of the patch."""
+        return reduce(or_, (os.stat(file).st_mode & _READ for file in self._files), _OWN)
 
     def _not_begun(self) -> StorageError | UncertainError:
         """The error of writing the journal, which may still be there. Nothing is overwritten yet."""

@@ -64,6 +64,9 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
     _ = writer.computer  # if no engine can be loaded, fail before anything is overwritten
     end = ExitStack()
     try:
+        for file in touched:  # all of them, before the first is overwritten
+            with PatchedFile(real_path(checkpoint, file)) as patched:
+                checkpoint.check_opened(file, patched.descriptor)
         for file in touched:
             with PatchedFile(real_path(checkpoint, file)) as patched:
                 checkpoint.check_opened(file, patched.descriptor)

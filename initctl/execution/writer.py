@@ -28,8 +28,10 @@ from initctl.filling.engines import choose_engines
 from initctl.filling.targets import TargetBlock, targets_by_file
 from initctl.grouping import grouped
 from initctl.layout.ranges import ByteRange, common, joined, total, uncovered
+from initctl.planning.plan import TORCH
 from initctl.reading import TensorReader
 from initctl.reshaping.renewed_files import RenewedFile, renewed_files
+from initctl.system_errors import check_working_directory
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
@@ -79,7 +81,12 @@ class Writer:
 
     @cached_property
     def computer(self) -> Computer:
-        """Computes values. The first use takes time: it chooses engines, and loads or compiles them."""
+        """Computes values. The first use takes time: it chooses engines, and loads or compiles them.
+
+        Raises `StorageError` if one of them, or torch's generator, cannot be used.
+        """
+        if self.plan.rng == TORCH:
+            check_working_directory()
         engines = choose_engines(self.written, threads=self.workers.threads, on_event=self.on_event)
         self.engines = {device: engine.name for device, engine in engines.items()}
         return Computer(self.plan.seed, engines, self.olds)

@@ -6,7 +6,7 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from initctl import paths
 from initctl.births import born
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 FILES = "files"
 """The key of a journal that has the `identity` of each file that it overwrites, by the name relative to the journal."""
-OWN = "inode"
-"""The key that has the inode of the journal itself."""
+OWN = "own"
+"""The key that has the identity of the journal itself."""
 _LONGEST = 100_000_000
 """Bytes of a journal."""
+Identity: TypeAlias = list[int | None]
 
 
-def identity(path: str) -> list[int | None]:
+def identity(path: str) -> Identity:
     """What no other file on this file system has, now or later: the inode of the one at `path`, and when it was
     created, if the system says so.
     """
@@ -73,6 +74,20 @@ def unfinished(patched: str) -> ConflictError:
     return ConflictError(Problem("patch.interrupted", fault, hint))
 
 
+def check_same_files(journal: str) -> None:
+    """Raise `ConflictError` if one of the files that the patch of `journal` overwrites is another one by now, so that
+    completing the patch would overwrite what somebody has restored.
+    """
+    found = _read(journal)
+    if found is None or found.files is None or found.is_copied:
+        return
+    for name, known in found.files.items():
+        path = os.path.join(found.folder, name)
+        if not _may_be_same(identity(path), known):
+            fault = f"{shown(path)}: was replaced after the patch of it was interrupted"
+            raise ConflictError(Problem("patch.interrupted", fault, giving_up(journal)))
+
+
 def completing(patched: str) -> str:
     """The command that completes an interrupted patch of the file or directory `patched`."""
     return f"initctl apply --resume {shown(shlex.quote(patched))}"
@@ -80,46 +95,51 @@ def completing(patched: str) -> str:
 
 def giving_up(journal: str) -> str:
     """What to do to have the old values again."""
-    return f"restore the old one from a copy, and remove {shown(journal)}"
+    return f"restore what was there from a copy, and remove {shown(journal)}"
 
 
 class _Journal(NamedTuple):
     """The journal at `path`, its owner, and the identities of the files that are overwritten, by name; None if it is
-    damaged. If it `is_copied`, so are the files.
+    damaged or may not be read. If it `is_copied`, so are the files.
     """
 
     path: str
     owner: int
-    files: Mapping[str, Sequence[int | None]] | None
-    is_copied: bool
+    files: Mapping[str, Identity] | None = None
+    is_copied: bool = False
 
     def patched(self, path: str) -> str | None:
         """What is patched, if this is about the file at `path`: the file, or a directory that it is in.
 
-        It is not if another user wrote it, or if another file is at the path by now. Raises `ConflictError` if the file
+        It is not if a stranger wrote it, or if another file is at the path by now. Raises `ConflictError` if the file
         had another name.
         """
+        patched = self.folder if os.path.basename(self.path) == JOURNAL else path
         try:
-            status = os.stat(path)
+            if not self._can_be_trusted(os.stat(path).st_uid):
+                return None
+            here = identity(path)
         except FileNotFoundError:
             return None
-        if self.owner not in (os.geteuid(), 0, status.st_uid):
-            return None
-        folder = os.path.dirname(self.path)
-        patched = folder if os.path.basename(self.path) == JOURNAL else path
         if self.files is None:
-            is_about = os.path.dirname(path) == folder and self.path == journal_path(patched)
-            return patched if is_about else None
-        name = os.path.relpath(path, folder)
-        if self.is_copied:
-            return patched if name in self.files else None
-        here = identity(path)
-        if name in self.files and _may_be_same(here, self.files[name]):
+            return patched if self.path == journal_path(patched) else None
+        name = os.path.relpath(path, self.folder)
+        if name in self.files and (self.is_copied or _may_be_same(here, self.files[name])):
             return patched
-        for old, known in self.files.items():
-            if known == here and None not in here:
-                raise _renamed(path, os.path.join(folder, old), self.path)
+        if None not in here and not self.is_copied:
+            for old in (old for old, known in self.files.items() if known == here):
+                raise _renamed(path, os.path.join(self.folder, old), self.path)
         return None
+
+    @property
+    def folder(self) -> str:
+        return os.path.dirname(self.path)
+
+    def _can_be_trusted(self, owner: int) -> bool:
+        """Whether this user, root or the `owner` of the file wrote it, or anybody who could also replace that file:
+        whoever may write to its directory, unless the sticky bit keeps users from each other's files.
+        """
+        return self.owner in (os.geteuid(), 0, owner) or not os.stat(self.folder).st_mode & stat.S_ISVTX
 
 
 def _interrupted(directory: str, files: Sequence[str]) -> Iterator[str]:
@@ -143,19 +163,18 @@ def _read(path: str) -> _Journal | None:
     """The journal at `path`; None if there is none."""
     try:
         status = os.lstat(path)
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    try:
+        if not stat.S_ISREG(status.st_mode):
+            return None
         document: Any = parse_object(read_small(path, _LONGEST), allow_surrogates=True)
         files = {name: [inode, time] for name, (inode, time) in document[FILES].items()}
-        return _Journal(path, status.st_uid, files, document[OWN] != status.st_ino)
+        return _Journal(path, status.st_uid, files, not _may_be_same(document[OWN], identity(path)))
+    except FileNotFoundError:
+        return None
     except (InputError, Malformed, LookupError, AttributeError, TypeError, ValueError):
-        return _Journal(path, status.st_uid, None, is_copied=False)
+        return _Journal(path, status.st_uid)
 
 
-def _may_be_same(one: Sequence[int | None], other: Sequence[int | None]) -> bool:
+def _may_be_same(one: Identity, other: Identity) -> bool:
     """Whether two identities are equal, as far as the times are known."""
     return one[0] == other[0] and (one[1] == other[1] or None in (one[1], other[1]))
 

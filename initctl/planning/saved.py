@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -62,6 +63,8 @@ class SavedPlan:
         digest_of, wanted = (tensors_digest, "tensors") if is_result else (table_digest, "table")
         path = self.document["checkpoint"] if path is None else path
         component = self.document["component"]
+        if not _is_path(component):
+            malformed(self.name, "is damaged: its component is not a path", "plan again")
         read = partial(self._read, path, component if component and is_directory(path) else None, unfinished)
         table = read_alike(read, self.document["root"], digest_of, self.document[wanted])
         if table is None:
@@ -116,6 +119,15 @@ def _of_ties(entries: Sequence[Mapping[str, Any]], tensors: Mapping[str, TensorS
     return [
         {**entry, "tensor": name} for entry in entries for name in tensors[entry["tensor"]].tied if name not in named
     ]
+
+
+def _is_path(component: object) -> bool:
+    """Whether it is None, or can be the path of a folder."""
+    try:
+        os.fsencode(_text(component or ""))
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return True
 
 
 def _text(value: object) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from initctl.system_errors import check_working_directory
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -33,6 +35,7 @@ class TorchGenerator:
 
         Raises `NotDrawn`.
         """
+        check_working_directory()
         import torch
 
         is_cuda = device.startswith("cuda")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initctl import ConflictError
-from initctl.formats import check_file_finished
+from initctl.formats import check_file_finished, read_checkpoint
 from tests.cli.processes import initctl
 from tests.execution.checkpoints import sharded, single
 from tests.formats.handwritten import float_file
@@ -43,10 +43,10 @@ main()
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the test asks Linux which file is written")
 
 
-def kill(path: Path, *, after: int, plan: bool = False) -> list[str]:
+def kill(path: Path, *more: str, after: int, plan: bool = False) -> list[str]:
     """Let a patch of the checkpoint at `path` be killed `after` so many writes; returns its command line."""
     how = ["--plan", str(path.with_name("plan.json"))] if plan else RULES
-    command = ["apply", str(path), "--in-place", "--patch", "--threads", "1", *how]
+    command = ["apply", str(path), "--in-place", "--patch", "--threads", "1", *how, *more]
     run = subprocess.run([sys.executable, "-c", KILLED, str(path), str(after), *command], check=False)
     assert run.returncode == -signal.SIGKILL
     return command
@@ -189,7 +189,7 @@ def test_a_journal_that_cannot_complete_the_patch_says_how_to_give_it_up(tmp_pat
     good, other = path.read_bytes(), float_file(tmp_path / "other.safetensors", "w").read_bytes()
     kill(path, after=1)
     (journal,) = tmp_path.glob(".initctl-journal-*")
-    advice = f"; restore the old one from a copy, and remove {journal}"
+    advice = f"; restore what was there from a copy, and remove {journal}"
     path.write_bytes(other)
     assert advice in initctl("apply", str(path), "--resume").err
     path.write_bytes(good)
@@ -200,6 +200,71 @@ def test_a_journal_that_cannot_complete_the_patch_says_how_to_give_it_up(tmp_pat
         assert advice in run.err
     journal.unlink()
     assert initctl("inspect", str(path)).status == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("mode", [0o640, 0o600])
+def test_whoever_may_not_read_the_journal_is_refused_too(tmp_path: Path, mode: int):
+    whole, folder = tmp_path / "pipeline", tmp_path / "pipeline" / "unet"
+    path = single(folder / "diffusion_pytorch_model.safetensors")
+    (whole / "model_index.json").write_text('{"_class_name": "X"}')
+    path.chmod(mode)
+    kill(whole, "--component", "unet", after=1)
+    journal = whole / ".initctl-journal"
+    assert journal.stat().st_mode & 0o777 == mode
+    for place, permissions in ((path, 0o644), *((above, 0o755) for above in list(path.parents)[:-1])):
+        place.chmod(permissions)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(ConflictError, match="a patch was interrupted"):
+            read_checkpoint(str(whole), component="unet")
+        with pytest.raises(ConflictError, match="a patch was interrupted"):
+            read_checkpoint(str(path))
+    finally:
+        os.seteuid(0)
+
+
+def test_a_shard_deep_below_its_index_is_refused_and_completed(tmp_path: Path):
+    folder = sharded(tmp_path / "net")
+    shard, index = folder / "a/b/c/d/e/f/model-1.safetensors", folder / "model.safetensors.index.json"
+    shard.parent.mkdir(parents=True)
+    (folder / shard.name).rename(shard)
+    index.write_text(index.read_text().replace(shard.name, str(shard.relative_to(folder))))
+    kill(folder, after=1)
+    for path in (folder, shard):
+        assert initctl("inspect", str(path)).status == 6
+    assert initctl("apply", str(folder), "--resume").status == 0
+
+
+def test_a_shard_that_was_restored_is_not_overwritten_by_resume(tmp_path: Path):
+    folder = sharded(tmp_path / "net")
+    shard = folder / "model-1.safetensors"
+    good = shutil.copy(shard, tmp_path)
+    kill(folder, after=3)
+    os.replace(good, shard)
+    before = content(folder)
+    for options in (["--resume"], ["--in-place", "--patch", *RULES]):
+        run = initctl("apply", str(folder), *options)
+        assert run.status == 6
+        assert f"{shard}: was replaced after the patch of it was interrupted; restore what was there" in run.err
+    assert content(folder) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_copy_on_a_new_file_system_that_numbers_its_files_alike_is_refused(tmp_path: Path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=False, capture_output=True).returncode:
+            pytest.skip("nothing can be mounted here")
+    try:
+        (folders[1] / "README").touch()
+        kill(single(folders[0] / "net.safetensors"), after=1)
+        subprocess.run(["cp", "-a", f"{folders[0]}/.", folders[1]], check=True)
+        assert initctl("inspect", str(folders[1] / "net.safetensors")).status == 6
+    finally:
+        for folder in folders:
+            subprocess.run(["umount", folder], check=True)
 
 
 def test_a_copy_with_its_journal_is_not_complete_either(path: Path, wanted: dict[str, bytes]):
@@ -243,10 +308,12 @@ def test_the_journal_of_a_neighbor_stays_if_the_directory_is_changed_and_forbids
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_journal_that_another_user_wrote_is_none(path: Path):
+def test_a_journal_of_another_user_counts_only_if_that_user_could_also_replace_the_file(path: Path):
     kill(path, after=1)
     (journal,) = path.parent.rglob(".initctl-journal*")
     os.chown(journal, 12345, -1)
+    assert initctl("inspect", str(path)).status == 6
+    journal.parent.chmod(0o1777)
     assert initctl("inspect", str(path)).status == 0
     assert initctl("apply", str(path), "--resume").status == 6
     journal.unlink()

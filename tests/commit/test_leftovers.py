@@ -118,12 +118,21 @@ def test_links_and_pipes_of_such_a_name_stay(tmp_path: Path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_files_of_another_user_stay(tmp_path: Path):
-    path = tmp_path / ".initctl-0a1b2c-77-0123abcd.tmp"
-    path.touch()
-    os.chown(path, 1234, -1)
-    assert list(reclaim(str(tmp_path))) == []
-    assert path.exists()
+def test_files_of_another_user_stay_unless_root_finds_them(tmp_path: Path):
+    (name, other) = killed(tmp_path)
+    for left in (name, other):  # as root stages them for their owner
+        os.chown(tmp_path / left, 1234, -1)
+    tmp_path.chmod(0o777)
+    for above in list(tmp_path.parents)[:-1]:
+        above.chmod(above.stat().st_mode | 0o055)
+    os.seteuid(65534)
+    try:
+        assert list(reclaim(str(tmp_path))) == []
+    finally:
+        os.seteuid(0)
+    assert (tmp_path / name).exists()
+    assert [problem.code for problem in reclaim(str(tmp_path))] == ["storage.reclaimed"] * 2
+    assert not (tmp_path / name).exists()
 
 
 def test_a_file_system_without_locks_cannot_say_so_it_is_only_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -57,6 +57,14 @@ def test_the_nearest_mount_decides(table: str, path: str, program: str | None):
     assert mount.bucket == program
 
 
+def test_a_carriage_return_in_a_mount_point_ends_no_line(tmp_path: Path):
+    table = tmp_path / "mountinfo"
+    table.write_bytes(TABLE.encode() + b"41 22 0:51 / /mnt/a\rb rw - tmpfs none rw\n")
+    found = mount_of("/mnt/a\rb/c", str(table))
+    assert found
+    assert found.point == "/mnt/a\rb"
+
+
 def test_a_bucket_is_named_and_what_is_impossible_there(table: str):
     with pytest.raises(StorageError) as caught:
         check_no_bucket("/mnt/rclone drive/out", "out", "a directory cannot appear in one step", table)

@@ -103,13 +103,20 @@ def test_while_it_is_patched_it_is_read_by_none(tmp_path: Path):
     initctl.inspect(path)
 
 
-def test_a_shard_and_its_directory_are_not_changed_at_once(tmp_path: Path):
+@pytest.mark.parametrize("deep", ["", "a/b/c/d/e/f"])
+def test_a_shard_and_its_directory_are_not_changed_at_once(tmp_path: Path, deep: str):
     folder = sharded(tmp_path / "model")
+    shard = folder / deep / "model-1.safetensors"
+    if deep:
+        shard.parent.mkdir(parents=True)
+        (folder / shard.name).rename(shard)
+        index = folder / "model.safetensors.index.json"
+        index.write_text(index.read_text().replace(shard.name, f"{deep}/{shard.name}"))
     works = []
 
     def meanwhile(_: Progress) -> None:
         with pytest.raises(initctl.ConflictError, match="another process of initctl is changing it"):
-            initctl.apply(folder / "model-1.safetensors", in_place=True, rules=["*=ones"])
+            initctl.apply(shard, in_place=True, rules=["*=ones"])
         with pytest.raises(initctl.ConflictError, match="another process of initctl is changing it"):
             initctl.plan(folder, rules=rules(ALL, 1)).save(folder / "plan.json")
         works.append(True)
@@ -117,6 +124,17 @@ def test_a_shard_and_its_directory_are_not_changed_at_once(tmp_path: Path):
     initctl.apply(folder, in_place=True, rules=rules(ALL, 1), on_event=on(Progress, meanwhile))
     assert works
     assert initctl.verify(folder, folder, rules=rules(ALL, 1)).holds
+
+
+def test_who_locks_a_directory_that_all_users_share_holds_up_nobody(tmp_path: Path):
+    path = single(tmp_path / "shared" / "net.safetensors")
+    path.parent.chmod(0o1777)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        initctl.apply(path, in_place=True, rules=rules(ALL, 1))
+    finally:
+        os.close(descriptor)
 
 
 def test_neighbors_in_one_directory_are_changed_at_once(tmp_path: Path):

@@ -73,6 +73,27 @@ def test_the_input_given_by_another_spelling_is_refused_too(source: Path, spelli
         initctl.apply(str(SPELLINGS[spelling](source)).rstrip("/"), source, rules=RULES)
 
 
+@pytest.mark.parametrize("spelling", ["model/", "model", "link/"])
+def test_a_directory_that_contains_the_input_is_not_replaced_by_the_result(tmp_path: Path, spelling: str):
+    path = single(tmp_path / "model" / "model.safetensors")
+    (tmp_path / "link").symlink_to("model")
+    before = contents(tmp_path)
+    for source in (path, sharded(tmp_path / "model" / "deep")):
+        with pytest.raises(initctl.UsageError, match=r"contains the input, and would be replaced|is a directory|not a"):
+            initctl.apply(source, f"{tmp_path}/{spelling}", rules=RULES)
+    assert before.items() <= contents(tmp_path).items()
+
+
+def test_a_directory_in_which_parts_of_another_result_are_begun_is_not_replaced(tmp_path: Path):
+    folder, out = sharded(tmp_path / "in"), tmp_path / "out"
+    initctl.apply(folder, out, rules=RULES)
+    (out / ".initctl-0123456789ab.parts").mkdir()
+    before = contents(out)
+    with pytest.raises(initctl.ConflictError, match="parts of another result are begun there"):
+        initctl.apply(folder, out, rules=RULES)
+    assert contents(out) == before
+
+
 def test_another_hard_link_of_the_input_is_the_input(tmp_path: Path):
     path = single(tmp_path / "in")
     os.link(path, tmp_path / "other")
@@ -175,7 +196,7 @@ def test_links_to_directories_and_pipes_are_strangers_too(tmp_path: Path):
 
 def test_a_directory_that_holds_the_input_is_not_replaced(tmp_path: Path):
     folder = sharded(tmp_path / "out" / "in")
-    refuse(folder, tmp_path / "out", initctl.ConflictError, "output.strangers")
+    refuse(folder, tmp_path / "out", initctl.UsageError, "output.is_input")
 
 
 def test_output_within_the_input_is_refused(tmp_path: Path):

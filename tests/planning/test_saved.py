@@ -291,6 +291,8 @@ DAMAGE: dict[str, Callable[[Any], None]] = {
     "seed is gone": without("seed"),
     "rng is another": set_at(("rng",), "dice"),
     "root is a list": set_at(("root",), []),
+    "component is a list": set_at(("component",), [1]),
+    "component is half a surrogate pair": set_at(("component",), "\ud800"),
     "actions are a text": set_at(("actions",), "none"),
     "actions hold null": set_at(("actions", 0), None),
     "no such tensor": set_at(("actions", 0, "tensor"), "nothing"),
