@@ -300,3 +300,18 @@ def test_names_and_old_texts_may_hold_backslashes():
     value = read_pickle(b"\x80\x02ctorch\n\\ong\nS'a\\o'\n\x86.").value
     assert value == (Global("torch", "\\ong"), "a\\o")
     assert read_pickle(b"P\\o\n.").value.id == "\\o"
+
+
+@pytest.mark.parametrize(
+    ("content", "missing"),
+    [
+        (b"I5", "a number does not end with a newline"),
+        (b"VA", "a text does not end with a newline"),
+        (b"S'a'", "no newline found"),
+        (b"L5L", "no newline found"),
+        (b"F1.5", "no newline found"),
+    ],
+)
+def test_a_line_that_the_end_of_the_file_cuts_off_is_named(content: bytes, missing: str):
+    with pytest.raises(Malformed, match=missing):
+        read_pickle(content)
