@@ -9,6 +9,7 @@ import struct
 import tarfile
 import warnings
 import zipfile
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,15 @@ def archives() -> Iterator[Fault]:
     yield record("P00-crc-in-directory", "byteorder", "archive/byteorder: its size or checksum", local_crc=7)
     yield record("P00-wrong-size", "data/0", "archive/data/0: its size or checksum differs", size=23)
     yield record("P00-size-of-what-has-no-descriptor", "data/0", "archive/data/0: its size", flags=0, local_size=3)
+    data = RECORDS["data/0"].content
+    said = struct.pack("<4s3I", b"PK\7\x08", zlib.crc32(data), len(data), len(data))
+    for name, new in (
+        ("signature", b"PK\7\7" + said[4:]),
+        ("size", said[:12] + struct.pack("<I", len(data) + 1)),
+        ("stored-size", said[:8] + struct.pack("<I", len(data) + 1) + said[12:]),
+    ):
+        other = replaced(packed(RECORDS.values()), said, new)
+        yield of(f"P00-another-{name}-behind-the-record", other, "archive/data/0: its size or checksum differs")
     yield record("P10-pickle-damaged", "data.pkl", "data.pkl: is damaged: its CRC-32 does not match", crc=7)
     yield of("P00-directory-said-elsewhere", repacked(REAL, {}, offset=7), "its directory is not at the offset")
     yield of("P00-directory-said-shorter", repacked(REAL, {}, size=7), "its directory is not at the offset")
