@@ -30,7 +30,10 @@ PARTS = {
         "initctl/execution/journal.py",
         ["tests/execution/test_patch_stopped.py", "tests/cli/test_resume.py", "tests/protocol"],
     ),
-    "unfinished": ("initctl/formats/unfinished.py", ["tests/cli/test_resume.py"]),
+    "unfinished": (
+        "initctl/formats/unfinished.py",
+        ["tests/cli/test_resume.py", "tests/execution/test_patch_stopped.py"],
+    ),
     "checksums": (
         "initctl/checksums.py",
         ["tests/test_checksums.py", "tests/execution/test_torch_save.py", "tests/execution/test_patch_stopped.py"],
@@ -110,7 +113,7 @@ def _kind(node: object) -> str | None:
         return "flush"
     if isinstance(node, ast.withitem) and isinstance(node.context_expr, ast.Call):
         return "signals" if _name(node.context_expr) in _HELD_BACK else None
-    if isinstance(node, ast.If) and not node.orelse and len(node.body) <= 3 and _refuses(node.body[-1]):
+    if isinstance(node, ast.If | ast.For) and not node.orelse and len(node.body) <= 3 and _refuses(node.body[-1]):
         return "check"
     return None
 
@@ -129,6 +132,8 @@ def _name(call: ast.Call) -> str:
 def _remove(parent: ast.AST, field: str, index: int | None, node: ast.AST, kind: str) -> None:
     if isinstance(node, ast.If):
         node.test = ast.BoolOp(ast.And(), [ast.Constant(value=False), node.test])
+    elif isinstance(node, ast.For):
+        node.iter = ast.Tuple([], ast.Load())
     elif isinstance(node, ast.withitem):
         node.context_expr = ast.parse("__import__('contextlib').nullcontext([])", mode="eval").body
     else:

@@ -20,16 +20,8 @@ from initctl.commit.new_files import sync_directory
 from initctl.commit.staging import StagedFile
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UncertainError, shown
 from initctl.formats import read_checkpoint
-from initctl.formats.unfinished import (
-    FILES,
-    OWN,
-    check_same_files,
-    completing,
-    giving_up,
-    identity,
-    interrupted,
-    unfinished,
-)
+from initctl.formats.journals import FILES, OWN, identity
+from initctl.formats.unfinished import check_not_replaced, completing, giving_up, interrupted, unfinished
 from initctl.planning.documents import signed
 from initctl.planning.saved import SavedPlan
 from initctl.traces import journal_path
@@ -75,7 +67,7 @@ class Journal:
             fault = f"{shown(plan.checkpoint.path)}: a patch by other rules, or with another seed, was interrupted"
             hint = f"complete that one with {completing(plan.checkpoint.target)}"
             raise ConflictError(Problem("patch.interrupted", fault, hint))
-        check_same_files(self.path)
+        check_not_replaced(self.path)
 
     def _instructions(self) -> object:
         """Those of the plan in the journal that is there. Raises `InputError` if it is damaged."""

@@ -5,6 +5,7 @@ overview.py         the table as text and as JSON
 checkpoint_file.py  one of its files, and its checksums
 resolve.py          the checkpoint at a path
 unfinished.py       a checkpoint of which a patch was interrupted
+journals.py         what the journal of a patch is about
 file_formats.py     which format a file is in, by its content
 table.py            the table of one file
 stored.py           formats that packages add
