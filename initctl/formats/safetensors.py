@@ -26,6 +26,7 @@ LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000
 """Bytes; the library's own limit."""
 _TRUNCATED = "if the download was truncated, download the file again"
+_INCOMPLETE = "check that the download or the save is complete"
 _NO_SAFETENSORS = "the download was truncated, or this is not a safetensors file"
 METADATA = "__metadata__"
 _FIELDS = itemgetter("dtype", "shape", "data_offsets")
@@ -92,17 +93,17 @@ class _Reader:
 
     def header_text(self, descriptor: int, start: int, size: int) -> bytes:
         if size == 0:
-            self.refuse("file is empty", "check that the download or the save is complete")
+            self.refuse("file is empty", _INCOMPLETE)
         content = read_at(descriptor, SNIFFED, start)
         if not is_safetensors(content):
             from initctl.formats.mistaken import not_checkpoints
 
             not_checkpoints.refuse(self.path, content)
         if size < LENGTH_BYTES:
-            self.refuse("shorter than the 8-byte header length")
+            self.refuse("shorter than the 8-byte header length", _INCOMPLETE)
         length = int.from_bytes(content[:LENGTH_BYTES], "little")
         if length == 0:
-            self.refuse("header length is 0")
+            self.refuse("header length is 0", _INCOMPLETE)
         if length > LONGEST_HEADER:
             self.refuse(f"header length {length} exceeds the limit of {LONGEST_HEADER} bytes", _NO_SAFETENSORS)
         if length > size - LENGTH_BYTES:
