@@ -83,6 +83,8 @@ REFUSED = {
         with_pickle(REAL, replaced(PICKLE, HOOKS, HOOKS[:-1] + b"}(" + b"K\1N" * 17 + b"ut")),
         "has more metadata entries than torch ever writes",
     ),
+    "arguments": (beside(FROM_TYPE, b"}R"), "calls a function with a value that is not a tuple of arguments"),
+    "arguments in a list": (beside(FROM_TYPE, b"]R"), "calls a function with a value that is not a tuple of arguments"),
     "magic": (b"\x80\2.", "is a pickle that torch.save did not write"),
     "legacy id": (replaced(OLD, b"K\6Nt", b"K\6t"), "its pickle names a storage in an unknown way"),
     "legacy id of no storage": (replaced(OLD, b"K\6Nt", b"K\6Nt0K\1"), "names its storage in an unknown way"),
