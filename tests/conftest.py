@@ -11,7 +11,9 @@ import gc
 import os
 import re
 import signal
+import tempfile
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -19,7 +21,6 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from initctl.stream.engines.compiled import CompiledEngine
     from tests.ranks import Ranks
@@ -32,6 +33,7 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 _NUMBERS = count()
+_NOBODY = 65534
 
 
 def pytest_collection_finish() -> None:
@@ -57,6 +59,20 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.getbasetemp() / f"{name}-{next(_NUMBERS)}"
     path.mkdir(mode=0o700)
     return path
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A directory of a user whom permissions hold back, and who runs the test: root becomes another user for it."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        if user == 0:
+            os.chown(folder, _NOBODY, -1)
+            os.seteuid(_NOBODY)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(user)
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,12 @@ def test_a_window_is_read_from_any_place_in_it(new, window):
     assert [stream.seek(NBYTES + 5), stream.read(1)] == [NBYTES + 5, b""]
 
 
+def test_a_buffered_reader_may_move_in_a_window(new, window):
+    place, content = window
+    with io.BufferedReader(new.stream(place)) as stream:
+        assert [stream.seek(-10, os.SEEK_END), stream.read(99)] == [NBYTES - 10, content[-10:]]
+
+
 def test_only_the_bytes_that_are_written_take_room(new, window):
     assert os.fstat(new.descriptor).st_blocks * 512 <= NBYTES + (16 << 10)
 

@@ -74,6 +74,56 @@ def test_whole_blocks_are_shared_and_edges_are_left(disk: Path):
     assert not any(shared[10 * MEGABYTE : 20 * MEGABYTE])
 
 
+RANGES = [(1, 10 * MEGABYTE + 1), (11 * MEGABYTE, 11 * MEGABYTE + 5), (12 * MEGABYTE - 7, 15 * MEGABYTE)]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """A file of 15 MB, and a hole of the same size."""
+    (tmp_path / "source").write_bytes(os.urandom(15 * MEGABYTE))
+    with (tmp_path / "source").open("rb") as source, (tmp_path / "copy").open("w+b") as copy:
+        copy.truncate(15 * MEGABYTE)
+        yield source.fileno(), copy.fileno()
+
+
+def test_of_a_file_system_that_shares_only_whole_blocks_are_asked(
+    pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+):
+    """As Linux does, the stand-in refuses what does not begin and end with a block."""
+    block = os.fstatvfs(pair[1]).f_bsize
+    asked: list[tuple[int, int]] = []
+
+    def shared(source: int, destination: int, start: int, stop: int) -> None:
+        if start % block or stop % block:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        asked.append((start, stop))
+        os.pwrite(destination, os.pread(source, stop - start, start), start)
+
+    monkeypatch.setattr(effects, "share", shared)
+    rest = share(*pair, RANGES)
+    assert asked == [(block, 10 * MEGABYTE), (12 * MEGABYTE, 15 * MEGABYTE)]
+    assert rest == [(1, block), (10 * MEGABYTE, 10 * MEGABYTE + 1), RANGES[1], (12 * MEGABYTE - 7, 12 * MEGABYTE)]
+    for start, stop in rest:
+        os.pwrite(pair[1], os.pread(pair[0], stop - start, start), start)
+    for start, stop in RANGES:
+        assert os.pread(pair[1], stop - start, start) == os.pread(pair[0], stop - start, start)
+
+
+def test_a_file_system_that_once_refuses_to_share_is_not_asked_again(
+    pair: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[tuple[int, int]] = []
+
+    def refused(_: int, __: int, start: int, stop: int) -> None:
+        asked.append((start, stop))
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(effects, "share", refused)
+    assert share(*pair, RANGES) == RANGES
+    assert len(asked) == 1
+    assert not any(os.pread(pair[1], 15 * MEGABYTE, 0))
+
+
 def test_an_output_takes_the_room_of_what_is_ruled(disk: Path):
     source = language_model(disk / "in.safetensors", 270 * 10**6)  # half of the disk: a second copy would not fit
     before = used(disk)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from typing import TYPE_CHECKING
+import stat
+from pathlib import Path
 
 import pytest
 
+from initctl.commit.new_files import NewDirectory
 from initctl.commit.replacing import replace_directory, replace_file
 from initctl.commit.shared_staging import SharedStaging
 from initctl.errors import ConflictError, StorageError, UncertainError
 from tests.commit.folders import contents, record_commits, refusing
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOTE = "note.json"
 
@@ -85,6 +84,25 @@ def test_every_process_may_open_a_file_and_what_is_in_it_stays(staging: SharedSt
     write(staging)
     with staging.file(None) as again:
         assert os.pread(again.descriptor, 9, 0) == b"new"
+
+
+def test_a_file_that_a_killed_commit_made_read_only_is_written_again(as_nobody: Path):
+    staging = begun(as_nobody / "target")
+    with staging.file(None) as new:
+        os.pwrite(new.descriptor, b"old", 0)
+        new.sync(0o444)
+    assert not os.access(staging.result, os.W_OK, effective_ids=True)
+    with staging.file(None) as again:
+        os.pwrite(again.descriptor, b"new", 0)
+        assert stat.S_IMODE(os.stat(staging.result).st_mode) == 0o600
+    assert contents(as_nobody / ".name.parts") == {"result": b"new"}
+
+
+def test_a_commit_that_begins_again_keeps_only_the_files_of_its_result(staging: SharedStaging):
+    for name in ("a", "sub/b", "linked", "sub/linked"):
+        write(staging, name)
+    NewDirectory(staging.result, staging.target).keep_only({"a", "sub/b"})
+    assert contents(Path(staging.result)) == {"a": b"new", "sub": None, "sub/b": b"new"}
 
 
 def test_users_share_it_and_a_commit_is_alone(staging: SharedStaging):

@@ -5,21 +5,22 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit.staging import StagedDirectory
+from initctl.commit.staging import StagedDirectory, StagedFile
 from initctl.errors import ConflictError, StorageError, UncertainError
 from tests.commit.folders import contents, fail_to_sync_directories, record_commits, refusing, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 NEW = {"new": b"new", "sub": None, "sub/deep": None, "sub/deep/new": b"deep"}
 
@@ -210,6 +211,15 @@ def test_what_appeared_meanwhile_is_replaced_once_that_is_allowed(model: Path):
     assert contents(model) == NEW
 
 
+def test_what_is_removed_between_the_check_and_the_exchange_is_replaced_nevertheless(model: Path):
+    with StagedDirectory(str(model)) as staged:
+        fill(staged)
+        staged.sync(0o750, like=str(model))
+        staged.commit(check_before_replacing=lambda: shutil.rmtree(model))
+    assert contents(model) == NEW
+    assert sorted(path.name for path in model.parent.iterdir()) == ["model", "outside"]
+
+
 def test_what_appeared_meanwhile_stays_if_replacing_it_is_refused(model: Path):
     def refuse() -> None:
         raise KeyError
@@ -238,6 +248,15 @@ def test_one_file_changes_and_all_others_stay_the_same_files(model: Path):
     assert after["sub/two-again"].inode == after["two"].inode
     assert sorted(path.name for path in model.parent.iterdir()) == ["model", "outside"]
     assert (model.parent / "outside").read_bytes() == b"old one"
+
+
+def test_what_another_process_stages_in_the_directory_is_not_shared(model: Path):
+    with StagedDirectory(str(model / "out")) as other, StagedFile(str(model / "sub" / "file")):
+        fill(other)
+        with StagedDirectory(str(model)) as staged:
+            staged.link_rest(str(model))
+            shared = contents(Path(staged.path))
+    assert shared == contents(model)
 
 
 def test_a_file_below_a_subdirectory_changes_in_its_place(model: Path):

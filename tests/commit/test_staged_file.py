@@ -212,6 +212,15 @@ def test_of_many_at_once_under_no_clobber_one_wins(tmp_path: Path):
     assert len(contents(tmp_path)) == 20
 
 
+def test_under_no_clobber_a_rename_that_fails_on_an_able_system_is_not_tried_as_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(effects, "rename_new", refusing(errno.EIO))
+    with pytest.raises(StorageError, match="out: cannot be written: Input/output error"):
+        put(tmp_path / "out", b"new", no_clobber=True)
+    assert contents(tmp_path) == {}
+
+
 def test_a_second_name_that_cannot_be_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(effects, "rename_new", refusing(errno.EINVAL))
     monkeypatch.setattr(effects, "unlink", refusing(errno.EIO))
@@ -227,6 +236,33 @@ def test_what_cannot_be_removed_after_a_failure_is_named_beside_it(target: Path,
         put(target, b"new")
     (problem,) = raised.value.problems
     assert re.fullmatch(r".*: cannot be written: Input/output error; and .*\.tmp could not be removed", problem.message)
+    assert target.read_bytes() == b"old"
+
+
+def leave(target: Path, error: BaseException) -> None:
+    """Stage something for `target`, and leave it with `error`."""
+    with StagedFile(str(target)):
+        raise error
+
+
+def test_what_cannot_be_removed_after_an_error_of_the_system_is_named_beside_its_reason(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(effects, "unlink", refusing(errno.EROFS))
+    with pytest.raises(StorageError) as raised:
+        leave(target, OSError(errno.EIO, os.strerror(errno.EIO)))
+    message = f"{re.escape(str(target))}: cannot be written: Input/output error; and .*\\.tmp could not be removed"
+    assert re.fullmatch(message, str(raised.value))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), KeyError("a bug")])
+def test_what_cannot_be_removed_takes_no_other_errors_place(
+    target: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+):
+    monkeypatch.setattr(effects, "unlink", refusing(errno.EROFS))
+    with pytest.raises(type(error)) as raised:
+        leave(target, error)
+    assert raised.value is error
     assert target.read_bytes() == b"old"
 
 

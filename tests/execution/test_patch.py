@@ -57,6 +57,15 @@ def test_once_more_changes_nothing(tmp_path: Path):
     assert path.read_bytes() == once
 
 
+def test_rules_that_change_nothing_touch_nothing_and_commit_nothing(tmp_path: Path):
+    path, events = single(tmp_path / "model.safetensors"), []
+    before = snapshot(tmp_path)
+    applied = patch(path, rules=["nothing=keep"], allow_unused=True, on_event=events.append)
+    assert applied.files == ()
+    assert snapshot(tmp_path) == before
+    assert not any(isinstance(event, Committed) for event in events)
+
+
 def test_shards_that_no_rule_reaches_are_not_opened_for_writing(tmp_path: Path):
     folder = sharded(tmp_path / "model")
     before = snapshot(folder)
@@ -125,6 +134,25 @@ class TestWhatStopsIt:
             patch(path)
         monkeypatch.undo()
         assert snapshot(tmp_path) == before
+
+    def test_as_another_file_takes_its_place_before_it_is_opened_leaves_both_as_they_were(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        path, other = single(tmp_path / "model.safetensors"), single(tmp_path / "other.safetensors")
+        before, real = contents(tmp_path), os.open
+
+        def replace_and_open(name, flags, *rest):
+            if name == str(path) and flags & os.O_ACCMODE == os.O_RDWR:
+                os.link(path, tmp_path / "old")
+                other.replace(path)
+            return real(name, flags, *rest)
+
+        monkeypatch.setattr(os, "open", replace_and_open)
+        with pytest.raises(initctl.ConflictError, match=r"model\.safetensors: changed while it was read"):
+            patch(path)
+        assert contents(tmp_path) == {
+            "model.safetensors": before["other.safetensors"], "old": before["model.safetensors"],
+        }  # fmt: skip
 
     @pytest.mark.parametrize(
         ("error", "reason"), [(KeyboardInterrupt, "KeyboardInterrupt"), (RuntimeError("lost"), "lost")]

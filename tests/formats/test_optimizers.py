@@ -14,7 +14,7 @@ import initctl
 from tests.formats.ranks import saved_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 WEIGHTS = {"0.weight": (8, 4), "0.bias": (8,), "1.weight": (3, 8), "1.bias": (3,)}
@@ -141,6 +141,24 @@ def test_a_models_own_modules_may_have_such_names(tmp_path: Path, names: tuple[s
     path = safetensors_file(tmp_path, {name: torch.zeros(2) for name in names})
     table = initctl.inspect(path)
     assert ({tensor.name for tensor in table.tensors}, table.optimizers) == (set(names), ())
+
+
+def test_a_distinct_kind_that_belongs_to_no_weight_is_a_state_only_below_the_key_of_an_optimizer(tmp_path: Path):
+    names = ("teacher.head.exp_avg", "trainer.optimizer.lost.exp_avg")
+    table = initctl.inspect(safetensors_file(tmp_path, {**weights(), **{name: torch.zeros(2) for name in names}}))
+    assert {tensor.name for tensor in table.tensors} == {*WEIGHTS, "teacher.head.exp_avg"}
+    (optimizer,) = table.optimizers
+    assert (optimizer.name, list(optimizer.state)) == ("trainer.optimizer", ["lost"])
+
+
+@pytest.mark.parametrize(("keys", "is_known"), [("abcd", True), ("abcde", False), ([("t",)], False), ("a", True)])
+def test_the_groups_of_an_optimizer_are_read_below_up_to_four_plain_keys(
+    tmp_path: Path, keys: Sequence[Any], is_known: bool
+):
+    (optimizer,) = found(torch_file(tmp_path, nested(*keys))).optimizers
+    (held,) = network()[1].param_groups
+    assert len(optimizer.tensors) == 3 * len(WEIGHTS)
+    assert [group.parameters for group in optimizer.groups] == ([tuple(range(len(held["params"])))] if is_known else [])
 
 
 def test_weak_kinds_count_if_they_have_the_name_and_the_shape_of_a_weight(tmp_path: Path):

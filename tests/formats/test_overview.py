@@ -212,6 +212,16 @@ class TestATrainingCheckpoint:
         assert data["totals"] == {"tensors": 3, "elements": 10, "bytes": 40}
 
 
+def test_copies_of_parameters_have_a_line_with_the_program_that_writes_them(tmp_path):
+    flat = [torch.ones(6), torch.ones(3)]
+    torch.save({"module": {"fc.weight": torch.ones(2, 3)}, "fp32_groups_flat": flat}, tmp_path / "m.pt")
+    table = initctl.inspect(tmp_path / "m.pt")
+    assert [line for line in text(table).splitlines() if "fp32_groups_flat" in line] == [
+        "copies of parameters at fp32_groups_flat: 2 tensors: DeepSpeed FP16_Optimizer",
+        "m.pt: fp32_groups_flat = list of 2",
+    ]
+
+
 def test_what_several_files_say_alike_is_printed_once(tmp_path):
     """As transformers writes shards; the last one differs."""
     weight_map = {f"w{n}": f"model-{n:05d}-of-00041.safetensors" for n in range(1, 42)}

@@ -70,6 +70,15 @@ def test_one_file_changes_in_place(source, tmp_path, put, bucket):
     assert bucket.objects() == files(path)
 
 
+def test_a_plan_verifies_the_object_that_it_changed_in_place(tmp_path, put):
+    url = put(one_file(tmp_path), "net.safetensors")
+    plan = initctl.plan(url, rules=["*norm.bias=ones"])
+    initctl.apply(plan, in_place=True)
+    assert initctl.verify(plan).holds
+    initctl.apply(url, in_place=True, rules=["*norm.bias=zeros"])
+    assert not initctl.verify(plan).holds
+
+
 def test_one_changed_shard_gets_a_new_name_too_so_that_two_runs_meet_at_the_index(tmp_path, put, bucket):
     path = shards(tmp_path)
     url = put(path, "net")

@@ -104,7 +104,7 @@ def _whole(path: str, slices: Sequence[TensorSpec], looks: Looks) -> TensorSpec:
     try:
         fault = tiling_fault(shape, [(block.start, block.shape) for block in filled], looks.spend, called="slice")
     except Malformed as fact:
-        fault = str(fact)
+        _refuse(path, f"tensor {shown(first.name)}: {fact}")
     if fault:
         _refuse(path, f"tensor {shown(first.name)}: {fault}", "get the files of all ranks from the same save")
     return replace(first, shape=shape, blocks=filled, unwritable=_reason(first, filled))

@@ -53,13 +53,13 @@ class CallLog:
         if key in HANDING_ON:
             self._handing_on[id(named)] = HANDING_ON[key]
 
-    def call(self, called: Any, arguments: Any) -> None:  # noqa: ANN401 - whatever a pickle holds
+    def call(self, called: Any, arguments: tuple[Any, ...]) -> None:  # noqa: ANN401 - whatever a pickle holds
         """Note that `called` is called, by REDUCE, OBJ or INST."""
         if isinstance(called, Global):
             self._called[id(called)] = called
             if id(called) not in self._handing_on:
                 self.settled.add(id(called))
-            elif isinstance(arguments, (list, tuple)):
+            else:
                 self._hand_on(*self._handing_on[id(called)], arguments)
         elif (root := _root(called)) is not None:
             self._returning[id(root)] = root
@@ -76,9 +76,7 @@ class CallLog:
         """
         self._anything |= made.state is not None
 
-    def _hand_on(
-        self, called: tuple[int, ...], classes: tuple[int, ...], arguments: list[Any] | tuple[Any, ...]
-    ) -> None:
+    def _hand_on(self, called: tuple[int, ...], classes: tuple[int, ...], arguments: tuple[Any, ...]) -> None:
         for place, argument in enumerate(arguments):
             if place in called or (place in classes and isinstance(argument, Global)):
                 self._anything |= id(argument) in self._handing_on and place in called

@@ -284,10 +284,11 @@ class _Machine:
 
     def made(self, called: Any, arguments: Any) -> Made:  # noqa: ANN401
         """A stand-in for the result of a call. The call is noted."""
+        made = self.instance(called, arguments)
         if id(called) not in self.log.settled:
             _check_callable(called)
             self.log.call(called, arguments)
-        return self.instance(called, arguments)
+        return made
 
     def instance(self, kind: Any, arguments: Any) -> Made:  # noqa: ANN401
         if type(arguments) is not tuple:

@@ -241,7 +241,7 @@ def _reason(dtype: DType, metadata: list[Any]) -> str | None:
         if len(flags) > _MOST_ARGUMENTS:
             raise Malformed("has more metadata entries than torch ever writes")
         for bit in ("conj", "neg"):
-            if any(key == bit and value is True for key, value in flags if isinstance(key, str)):
+            if any(key == bit for key, _ in flags if isinstance(key, str)):  # torch does not look at the value
                 return f"it is stored with torch's {bit} bit, which changes its values on loading"
     return None
 

@@ -154,9 +154,8 @@ class Archive:
 
     def _flush(self) -> None:
         """Make one part of all adjacent bytes."""
-        if self._pending:
-            self.parts.append((self.size - len(self._pending), bytes(self._pending)))
-            self._pending.clear()
+        self.parts.append((self.size - len(self._pending), bytes(self._pending)))
+        self._pending.clear()
 
 
 def _narrow(number: int) -> int:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 import initctl
 from initctl.errors import InputError, UsageError
 from initctl.formats import read_checkpoint
+from initctl.formats.directories import nested
 from initctl.formats.directories.directory import entrance
 from tests.formats.handwritten import float_file, sharded
 
@@ -232,6 +233,13 @@ def test_a_file_of_weights_that_is_a_link_out_of_the_directory_is_refused(tmp_pa
     )
 
 
+def test_a_link_that_the_system_cannot_follow_is_named(tmp_path: Path):
+    """It is not taken for one that leads nowhere, which a copy leaves out."""
+    model(tmp_path)
+    (tmp_path / "notes").symlink_to("x" * 300)
+    assert refusal(tmp_path) == f"{tmp_path}/notes: cannot be read: File name too long"
+
+
 def unreadable(folder: Path) -> None:
     """A folder that nobody can list: its path is longer than the system takes, which root cannot get round either."""
     place = os.open(folder, os.O_RDONLY)
@@ -251,6 +259,13 @@ class TestAFolderBelowThatCannotBeRead:
         plan.save(tmp_path.parent / f"{tmp_path.name}.json")
         assert initctl.verify(tmp_path, rules=["w=zeros"]).holds
 
+    def test_does_not_hide_those_beside_it(self, as_nobody: Path):
+        (as_nobody / "locked").mkdir(mode=0)
+        model(as_nobody / "open")
+        assert nested.folders_with_weights(str(as_nobody)) == ["open"]
+        with pytest.raises(PermissionError):
+            os.listdir(as_nobody / "locked")
+
     def test_does_not_keep_it_from_being_changed_in_place(self, tmp_path: Path):
         unreadable(sharded(tmp_path, {"a.safetensors": ("w",)}).parent)
         initctl.apply(tmp_path, in_place=True, rules=["w=ones"])
@@ -266,8 +281,6 @@ class TestAFolderBelowThatCannotBeRead:
 def test_nothing_below_is_opened_to_read_a_checkpoint_and_few_folders_are_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from initctl.formats.directories import nested
-
     float_file(tmp_path / "model.safetensors", "w")
     for number in range(30):
         (tmp_path / "data" / str(number)).mkdir(parents=True)

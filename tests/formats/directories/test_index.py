@@ -249,6 +249,18 @@ def test_an_index_that_disagrees_with_its_shards_names_the_line(tmp_path: Path):
         assert str(raised.value) == f"{tmp_path / INDEX_NAME}: {fault}; {hint}"
 
 
+@pytest.mark.parametrize(("key", "line"), [('"ä"', "line 3: "), (r'"\u00e4"', "line 3: "), (r'"\u00E4"', "")])
+def test_a_line_is_named_if_its_key_is_written_as_python_or_rust_writes_it(tmp_path: Path, key: str, line: str):
+    """Python escapes letters, with small digits; Rust does not escape them."""
+    index = sharded(tmp_path, {"a.safetensors": ("w", "ä")})
+    index.write_text(f'{{"weight_map": {{"w": "a.safetensors",\n\n{key}: "b.safetensors"}}}}', encoding="utf-8")
+    float_file(tmp_path / "b.safetensors")
+    with pytest.raises(InputError) as raised:
+        read_checkpoint(index)
+    fault = f"{line}tensor ä is not in b.safetensors; it is in a.safetensors"
+    assert str(raised.value).startswith(f"{index}: {fault}; ")
+
+
 def test_a_tensor_that_two_shards_hold_or_no_line_lists_is_named_with_its_shard(tmp_path: Path):
     index = sharded(tmp_path, {"a.safetensors": ("w",), "b.safetensors": ("v",)})
     float_file(tmp_path / "b.safetensors", "v", "x")

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import pickle
 import tarfile
 import zipfile
@@ -278,6 +279,46 @@ def test_json_in_the_place_of_a_shard_is_named_too(tmp_path: Path, document: dic
 def test_a_zip_archive_is_named_for_what_it_holds(tmp_path: Path, make: Callable[[], bytes], fault: str, hint: str):
     (tmp_path / "model.pt").write_bytes(make())
     assert refusal(tmp_path / "model.pt") == ("torch.malformed", fault, hint)
+
+
+class TestATarArchive:
+    """Its weights are named, if their names are found at its beginning."""
+
+    def inside(self, path: Path) -> str:
+        hint = refusal(path)[2]
+        assert hint is not None
+        return hint.removeprefix("extract it and name ")
+
+    def test_is_searched_up_to_its_thousandth_member(self, tmp_path: Path):
+        names = [f"{number}.txt" for number in range(1000)]
+        (tmp_path / "999").write_bytes(tar(*names[:999], "w.safetensors"))
+        (tmp_path / "1000").write_bytes(tar(*names, "w.safetensors"))
+        assert self.inside(tmp_path / "999") == "w.safetensors"
+        assert self.inside(tmp_path / "1000") == "the checkpoint in it"
+
+    @pytest.mark.parametrize(("size", "inside"), [
+        (b"00000000000\0", "w.safetensors"),
+        (b"99999999999\0", "the checkpoint in it"),
+        (b"-0000000000\0", "the checkpoint in it"),
+    ])  # fmt: skip
+    def test_is_searched_up_to_a_size_that_is_not_octal(self, tmp_path: Path, size: bytes, inside: str):
+        content = tar("./", "w.safetensors")
+        (tmp_path / "m.tar").write_bytes(content[:124] + size + content[136:])
+        assert self.inside(tmp_path / "m.tar") == inside
+
+    def test_may_have_a_member_of_more_than_8_gib(self, tmp_path: Path):
+        """Its size has too many digits for its field, so GNU's tar writes it in binary form. It is a hole here."""
+        large = tarfile.TarInfo("large.bin")
+        large.size = 9 << 30
+        with (tmp_path / "m.tar").open("wb") as stream:
+            stream.write(large.tobuf(tarfile.GNU_FORMAT))
+            stream.seek(large.size, os.SEEK_CUR)
+            stream.write(tar("w.safetensors"))
+        assert self.inside(tmp_path / "m.tar") == "large.bin"
+        large.name = "large.txt"
+        with (tmp_path / "m.tar").open("r+b") as stream:
+            stream.write(large.tobuf(tarfile.GNU_FORMAT))
+        assert self.inside(tmp_path / "m.tar") == "w.safetensors"
 
 
 def test_an_empty_file_says_that_it_is_unfinished(tmp_path: Path):

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import initctl
+from initctl.formats.torch_save import looks
 from tests.formats.ranks import RULES, WORLDS, loaded_slices
 
 if TYPE_CHECKING:
@@ -163,6 +164,18 @@ def test_slices_of_other_dtypes_or_numbers_of_dims_are_refused(tmp_path: Path, o
     _, second = halves(tmp_path)
     slice_file(second, {"w": other}, {"w": [3, 0, 0][: other.ndim]})
     assert "tensor w: its slices differ in dtype or number of dimensions" in refusal(tmp_path)
+
+
+def test_slices_that_take_too_many_steps_to_check_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Seven ranks: each has one half of what is left, along another dim. All edges together make 64 cells, one step."""
+    for rank in range(7):
+        shape = [1 if dim <= rank else 2 for dim in range(6)]
+        slice_file(tmp_path / f"{rank}.safetensors", {"w": torch.ones(shape)}, {"w": [1] * rank + [0] * (6 - rank)})
+    assert [tensor.shape for tensor in initctl.inspect(tmp_path).tensors] == [(2,) * 6]
+    monkeypatch.setattr(looks, "MOST_LOOKS", 0)
+    assert refusal(tmp_path) == (
+        f"{tmp_path}: tensor w: needs more than 0 steps: it has too many parts, or repeats them too often"
+    )
 
 
 def test_a_file_without_slices_beside_them_is_refused_by_its_name(tmp_path: Path):

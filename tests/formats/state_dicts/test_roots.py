@@ -224,6 +224,15 @@ def test_a_root_below_a_key_that_is_not_known_is_found(tmp_path: Path, value: An
     assert (found.root, inside(found)) == (root, list(STATE))
 
 
+def test_a_root_has_at_most_ten_keys(tmp_path: Path):
+    keys = [f"k{number}" for number in range(12)]
+    value: dict[str, Any] = model()
+    for key in reversed(keys):
+        value = {key: value}
+    found = read(tmp_path, value)
+    assert (found.root, inside(found)) == (".".join(keys[:10]), [f"k10.k11.{name}" for name in STATE])
+
+
 @pytest.mark.parametrize("value", [
     {"actor": model(), "critic": model()["body.0.weight"].unbind()},
     {"actor": model(), "log_alpha": torch.zeros(1)},

@@ -226,6 +226,12 @@ class TestWhatNobodyKnows:
         (problem,) = warned(payload)
         assert "may call my.pkg.thing, which" in problem.message
 
+    def test_a_value_that_is_handed_on_to_be_called_and_is_not_a_function_has_no_name(self):
+        rebuild = named("torch._tensor._rebuild_from_type_v2")
+        (problem,) = warned(rebuild + b"(X\1\0\0\0a" + named("torch.Tensor") + b")}tR0" + named("my.pkg.thing") + b")R")
+        assert "may call my.pkg.thing, which" in problem.message
+        assert warned(rebuild + b"(X\1\0\0\0a" + named("torch.Tensor") + b")}tR") == []
+
     def test_is_named_if_it_is_handed_on_twice(self):
         rebuild = named("torch._tensor._rebuild_from_type_v2")
         inner = b"(" + named("my.pkg.thing") + named("torch.Tensor") + b")}t"

@@ -14,7 +14,7 @@ from initctl.formats import read_checkpoint
 from initctl.formats.torch_save import archive, graph, pickle
 from tests.broken.torch_faults import HOOKS, OLD, PICKLE, REAL, RECORDS
 from tests.broken.torch_oddities import TENSOR
-from tests.formats.torch_save.rewritten import legacy, packed, replaced, saved, with_pickle
+from tests.formats.torch_save.rewritten import UTF_8, legacy, packed, replaced, saved, with_pickle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +83,8 @@ REFUSED = {
         with_pickle(REAL, replaced(PICKLE, HOOKS, HOOKS[:-1] + b"}(" + b"K\1N" * 17 + b"ut")),
         "has more metadata entries than torch ever writes",
     ),
+    "arguments": (beside(FROM_TYPE, b"}R"), "calls a function with a value that is not a tuple of arguments"),
+    "arguments in a list": (beside(FROM_TYPE, b"]R"), "calls a function with a value that is not a tuple of arguments"),
     "magic": (b"\x80\2.", "is a pickle that torch.save did not write"),
     "legacy id": (replaced(OLD, b"K\6Nt", b"K\6t"), "its pickle names a storage in an unknown way"),
     "legacy id of no storage": (replaced(OLD, b"K\6Nt", b"K\6Nt0K\1"), "names its storage in an unknown way"),
@@ -107,6 +109,17 @@ def test_a_rare_fault_is_named(case: str, tmp_path: Path):
     assert words in refusal(content, tmp_path)
 
 
+def test_a_record_beyond_the_end_of_the_file_is_refused(tmp_path: Path):
+    """The one before it would reach there: its size is too large by a million."""
+    first, second = (replace(record, flags=UTF_8) for record in list(RECORDS.values())[:2])
+    size = len(first.content) + 10**6
+    content = packed([replace(first, size=size, local_size=size), second])
+    place = content.index(b"PK\3\4", 4)
+    listed = struct.pack("<I", place) + second.name.encode()
+    content = replaced(content, listed, struct.pack("<I", place + 10**6) + second.name.encode())
+    assert f"{second.name}: is beyond the end of the file" in refusal(content, tmp_path)
+
+
 READ = {
     "NEWOBJ_EX": beside(b"cx\ny\n)}\x92"),
     "a step twice": beside(b"(X\4\0\0\0stepK\0052q\x40t"),
@@ -116,6 +129,7 @@ READ = {
     "attributes and slots": beside(b"cx\ny\n)\x81}}\x86b"),
     "a type without a name": beside(FROM_TYPE, b"(ctorch._utils\n_rebuild_nested_tensor\nU\1x)NtR"),
     "sparse": beside(b"ctorch._utils\n_rebuild_sparse_tensor\nN)\x86R"),
+    "sparse, without its parts": beside(b"ctorch._utils\n_rebuild_sparse_tensor\nNN\x86R"),
     "a module without buffers": beside(
         b"cx\ny\n)\x81}(X\13\0\0\0_parameters}X\x08\0\0\0_buffers}X\x08\0\0\0_modules}"
         b"X\x1b\0\0\0_non_persistent_buffers_setNub"
@@ -146,3 +160,23 @@ def test_a_storage_of_two_types_is_refused(tmp_path: Path):
     at = two.index(b"h\3h\4", two.index(b"Rq\x0d"))
     content = two[:at] + b"h\3ctorch\nLongStorage\n" + two[at + 4 :]
     assert "has two different types" in refusal(content, tmp_path)
+
+
+@pytest.mark.parametrize(("entry", "is_negated"), [("neg=1", True), ("neg=0", True), ("new=1", False)])
+def test_metadata_say_that_values_are_negated_as_torch_reads_them(tmp_path: Path, entry: str, is_negated: bool):
+    """torch looks only at whether the key is there, and ignores keys that it does not know."""
+    key, _, value = entry.partition("=")
+    metadata = b"}X\3\0\0\0" + key.encode() + (b"\x88" if int(value) else b"\x89") + b"st"
+    (tensor,) = read(with_pickle(REAL, replaced(PICKLE, HOOKS, HOOKS[:-1] + metadata)), tmp_path).tensors
+    assert torch.load(tmp_path / "model.pt")["w"].is_neg() is is_negated
+    assert bool(tensor.unwritable) is is_negated
+
+
+@pytest.mark.parametrize(("wrappers", "dtype"), [(0, "float32"), (2, "float32"), (3, "unknown")])
+def test_the_dtype_of_a_nested_tensor_is_that_of_its_values_below_up_to_two_wrappers(
+    tmp_path: Path, wrappers: int, dtype: str
+):
+    values = PARAMETER * wrappers + TENSOR + (b"\x89" + NOTHING + b"\x87R") * wrappers
+    content = beside(b"ctorch._utils\n_rebuild_nested_tensor\n(", values, b"tR")
+    (nested,) = (tensor for tensor in read(content, tmp_path).tensors if tensor.name == "k")
+    assert nested.dtype.name == dtype

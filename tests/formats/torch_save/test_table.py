@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 BOTH = pytest.mark.parametrize("save", [saved, legacy])
 W = torch.ones(2)
+
+
+class Config:
+    """A class of one's own."""
 
 
 @pytest.fixture
@@ -173,3 +178,10 @@ def test_what_lies_beside_tensors_is_told_in_a_word(table):
         "state_dict": "dict of 2", "epoch": "3", "lr": "0.5", "note": "x" * 80, "callbacks": "dict of 0",
         "list": "list of 2",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", [1, 2, 4])
+def test_an_object_of_a_class_of_one_s_own_is_told_by_its_class_at_every_protocol(protocol: int, table):
+    """Up to protocol 1, pickle writes a call of copyreg._reconstructor instead."""
+    content = saved({"w": W, "config": argparse.Namespace(lr=0.1), "own": Config()}, pickle_protocol=protocol)
+    assert table(content).contents["m.pt"] == {"config": "argparse.Namespace", "own": f"{__name__}.Config"}

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn, optim
 
 import initctl
+from initctl.formats.beside import beside
 from tests.formats.ranks import saved_alone
 from tests.planning.optimizers.networks import begun_anew, network, trained
 
@@ -67,6 +68,18 @@ LAYOUTS: dict[str, tuple[Callable[[Path], Path], str, int | str]] = {
     "accelerate with FSDP": (fsdp, "optimizer.bin", "fc2.weight"),
     "torchtune": (torchtune, "recipe_state/recipe_state.pt", 4),
 }
+
+
+def test_a_link_that_leads_nowhere_is_not_a_folder_of_an_optimizer(tmp_path: Path):
+    """The name that the second one leads to is longer than the system takes."""
+    folder = accelerate(tmp_path / "model")
+    (folder / "optimizer_0").symlink_to("nothing")
+    weights = folder / "model.safetensors"
+    (folder / "optimizer_1").symlink_to("x" * 300)
+    assert [found.name for found in beside(initctl.inspect(weights))] == ["optimizer.bin"]
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "optimizer_2").symlink_to(tmp_path / "elsewhere")
+    assert [found.name for found in beside(initctl.inspect(weights))] == ["optimizer.bin", "optimizer_2/"]
 
 
 def optimizer_in(path: Path) -> Any:
