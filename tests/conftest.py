@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from tests.nobody import NOBODY, nobody
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -33,7 +35,6 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 _NUMBERS = count()
-_NOBODY = 65534
 
 
 def pytest_collection_finish() -> None:
@@ -62,17 +63,20 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def as_nobody() -> Iterator[Path]:
-    """A directory of a user whom permissions hold back, and who runs the test: root becomes another user for it."""
-    user = os.geteuid()
+def open_folder() -> Iterator[Path]:
+    """A directory that every user may enter and list, unlike those of `tmp_path`."""
     with tempfile.TemporaryDirectory() as folder:
-        if user == 0:
-            os.chown(folder, _NOBODY, -1)
-            os.seteuid(_NOBODY)
-        try:
-            yield Path(folder)
-        finally:
-            os.seteuid(user)
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def as_nobody(open_folder: Path) -> Iterator[Path]:
+    """A directory of a user whom permissions hold back, and who runs the test: root becomes another user for it."""
+    if os.geteuid() == 0:
+        os.chown(open_folder, NOBODY, -1)
+    with nobody():
+        yield open_folder
 
 
 @pytest.fixture(scope="session")

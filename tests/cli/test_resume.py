@@ -17,6 +17,7 @@ from initctl.formats import check_file_finished, read_checkpoint
 from tests.cli.processes import initctl
 from tests.execution.checkpoints import sharded, single
 from tests.formats.handwritten import float_file
+from tests.nobody import nobody
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,18 +171,13 @@ def test_a_file_that_was_renamed_meanwhile_is_refused_by_the_name_that_it_had(tm
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_an_output_in_a_directory_that_may_not_be_listed_is_not_replaced_either(tmp_path: Path):
-    folder = tmp_path / "open"
-    path = single(folder / "net.safetensors")
+def test_an_output_in_a_directory_that_may_not_be_listed_is_not_replaced_either(open_folder: Path):
+    path = single(open_folder / "net.safetensors")
     kill(path, after=1)
-    for place, mode in ((path, 0o644), (folder, 0o711), *((above, 0o755) for above in list(folder.parents)[:-1])):
-        place.chmod(mode)
-    os.seteuid(65534)
-    try:
-        with pytest.raises(ConflictError, match="a patch was interrupted"):
-            check_file_finished(str(path))
-    finally:
-        os.seteuid(0)
+    path.chmod(0o644)
+    open_folder.chmod(0o711)
+    with nobody(), pytest.raises(ConflictError, match="a patch was interrupted"):
+        check_file_finished(str(path))
 
 
 def test_a_journal_that_cannot_complete_the_patch_says_how_to_give_it_up(tmp_path: Path):
@@ -204,24 +200,20 @@ def test_a_journal_that_cannot_complete_the_patch_says_how_to_give_it_up(tmp_pat
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("mode", [0o640, 0o600])
-def test_whoever_may_not_read_the_journal_is_refused_too(tmp_path: Path, mode: int):
-    whole, folder = tmp_path / "pipeline", tmp_path / "pipeline" / "unet"
-    path = single(folder / "diffusion_pytorch_model.safetensors")
+def test_whoever_may_not_read_the_journal_is_refused_too(open_folder: Path, mode: int):
+    whole = open_folder / "pipeline"
+    path = single(whole / "unet" / "diffusion_pytorch_model.safetensors")
     (whole / "model_index.json").write_text('{"_class_name": "X"}')
     path.chmod(mode)
     kill(whole, "--component", "unet", after=1)
     journal = whole / ".initctl-journal"
     assert journal.stat().st_mode & 0o777 == mode
-    for place, permissions in ((path, 0o644), *((above, 0o755) for above in list(path.parents)[:-1])):
-        place.chmod(permissions)
-    os.seteuid(65534)
-    try:
+    path.chmod(0o644)
+    with nobody():
         with pytest.raises(ConflictError, match="a patch was interrupted"):
             read_checkpoint(str(whole), component="unet")
         with pytest.raises(ConflictError, match="a patch was interrupted"):
             read_checkpoint(str(path))
-    finally:
-        os.seteuid(0)
 
 
 def test_a_shard_deep_below_its_index_is_refused_and_completed(tmp_path: Path):
