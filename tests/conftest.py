@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from tests.nobody import NOBODY, nobody
+from tests.nobody import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,12 +71,10 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def as_nobody(open_folder: Path) -> Iterator[Path]:
-    """A directory of a user whom permissions hold back, and who runs the test: root becomes another user for it."""
-    if os.geteuid() == 0:
-        os.chown(open_folder, NOBODY, -1)
-    with nobody():
-        yield open_folder
+def strict_folder(tmp_path: Path) -> Iterator[Path]:
+    """A directory whose permissions hold during the test even for root."""
+    with held_back():
+        yield tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -86,8 +86,8 @@ def test_every_process_may_open_a_file_and_what_is_in_it_stays(staging: SharedSt
         assert os.pread(again.descriptor, 9, 0) == b"new"
 
 
-def test_a_file_that_a_killed_commit_made_read_only_is_written_again(as_nobody: Path):
-    staging = begun(as_nobody / "target")
+def test_a_file_that_a_killed_commit_made_read_only_is_written_again(strict_folder: Path):
+    staging = begun(strict_folder / "target")
     with staging.file(None) as new:
         os.pwrite(new.descriptor, b"old", 0)
         new.sync(0o444)
@@ -95,7 +95,7 @@ def test_a_file_that_a_killed_commit_made_read_only_is_written_again(as_nobody: 
     with staging.file(None) as again:
         os.pwrite(again.descriptor, b"new", 0)
         assert stat.S_IMODE(os.stat(staging.result).st_mode) == 0o600
-    assert contents(as_nobody / ".name.parts") == {"result": b"new"}
+    assert contents(strict_folder / ".name.parts") == {"result": b"new"}
 
 
 def test_a_commit_that_begins_again_keeps_only_the_files_of_its_result(staging: SharedStaging):

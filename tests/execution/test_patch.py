@@ -213,8 +213,8 @@ def test_what_is_raised_on_hearing_that_it_is_done_is_no_unfinished_patch(tmp_pa
         initctl.apply(path, in_place="patch", rules=["norm.weight=zeros"], on_event=on(Committed, fail))
 
 
-def test_if_one_file_cannot_be_overwritten_none_is(as_nobody: Path):
-    folder = sharded(as_nobody / "net")
+def test_if_one_file_cannot_be_overwritten_none_is(strict_folder: Path):
+    folder = sharded(strict_folder / "net")
     (folder / "model-3.safetensors").chmod(0o444)
     before = contents(folder)
     with pytest.raises(initctl.StorageError, match=r"model-3\.safetensors: cannot be written: Permission denied"):

@@ -259,12 +259,12 @@ class TestAFolderBelowThatCannotBeRead:
         plan.save(tmp_path.parent / f"{tmp_path.name}.json")
         assert initctl.verify(tmp_path, rules=["w=zeros"]).holds
 
-    def test_does_not_hide_those_beside_it(self, as_nobody: Path):
-        (as_nobody / "locked").mkdir(mode=0)
-        model(as_nobody / "open")
-        assert nested.folders_with_weights(str(as_nobody)) == ["open"]
+    def test_does_not_hide_those_beside_it(self, strict_folder: Path):
+        (strict_folder / "locked").mkdir(mode=0)
+        model(strict_folder / "open")
+        assert nested.folders_with_weights(str(strict_folder)) == ["open"]
         with pytest.raises(PermissionError):
-            os.listdir(as_nobody / "locked")
+            os.listdir(strict_folder / "locked")
 
     def test_does_not_keep_it_from_being_changed_in_place(self, tmp_path: Path):
         unreadable(sharded(tmp_path, {"a.safetensors": ("w",)}).parent)
