@@ -164,7 +164,9 @@ def main(kind: str) -> None:
     split.STEP = 512
     if os.getuid() == 0:  # who may write everywhere
         with tempfile.TemporaryDirectory() as folder:
-            Result(Path(folder), KINDS[kind]).write_and_commit()  # imports what only root may read
+            first = Result(Path(folder), KINDS[kind])
+            for _ in range(2 if KINDS[kind].asked.get("overwrite", True) else 1):
+                first.write_and_commit()  # imports what only root may read, also for what replaces a result
         os.setuid(NOBODY)
     with tempfile.TemporaryDirectory() as folder:
         result = Result(Path(folder), KINDS[kind])
