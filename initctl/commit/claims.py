@@ -12,6 +12,7 @@ from initctl.locks import Busy, locked
 from initctl.traces import above
 
 _FOR_ALL = stat.S_ISVTX | stat.S_IWOTH
+"""The permissions of a directory in which every user may make files, but remove only their own."""
 
 
 @contextmanager
@@ -27,19 +28,19 @@ def claimed(target: str, *, is_shared: bool = False) -> Iterator[bool]:
 
 
 @contextmanager
-def beside(target: str) -> Iterator[bool]:
+def beside(target: str) -> Iterator[None]:
     """Nobody replaces a directory that the real path `target` is in during the body, which makes a new file there."""
     with ExitStack() as stack:
         for directory in above(target):
             if not _is_replaceable(directory):
                 break
             stack.enter_context(_locked(directory, is_shared=True))
-        yield True
+        yield
 
 
 def _is_replaceable(directory: str) -> bool:
-    """Whether `directory` can be a checkpoint that is replaced by a new one. One that all users share, such as /tmp, is
-    none, and a mount point cannot be replaced.
+    """Whether `directory` may be a checkpoint that a run replaces. A directory that all users share, such as /tmp, is
+    not a checkpoint, and a mount point cannot be replaced.
     """
     try:
         is_for_all = os.stat(directory).st_mode & _FOR_ALL == _FOR_ALL

@@ -36,11 +36,9 @@ def alone(delivery: Delivery) -> Iterator[list[Problem]]:
             if delivery.output is not None and paths.is_directory(target):
                 with claimed(target):
                     pass  # it is claimed again when it is replaced: until then, another output may take its place
-                is_alone = stack.enter_context(beside(target))
-            else:
-                is_alone = stack.enter_context(claimed(target, is_shared=delivery.output is not None))
-        if not is_alone and delivery.output is None:
-            warnings.append(_unlocked(target))
+                stack.enter_context(beside(target))
+            elif not stack.enter_context(claimed(target, is_shared=delivery.output is not None)):
+                warnings += [_unlocked(target)] if delivery.output is None else []
         yield warnings
 
 

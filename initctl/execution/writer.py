@@ -318,7 +318,7 @@ def _check_and_claim(place: Destination, claims: ExitStack) -> Callable[[], None
     check = place.check
 
     def check_and_claim() -> None:
-        claims.close()  # of a directory that is no longer there
+        claims.close()  # if this is the second attempt, another process has removed the directory of the first
         claims.enter_context(claimed(place.path))
         check()
 

@@ -79,7 +79,7 @@ def test_a_directory_that_contains_the_input_is_not_replaced_by_the_result(tmp_p
     (tmp_path / "link").symlink_to("model")
     before = contents(tmp_path)
     for source in (path, sharded(tmp_path / "model" / "deep")):
-        with pytest.raises(initctl.UsageError, match=r"contains the input, and would be replaced|is a directory|not a"):
+        with pytest.raises(initctl.UsageError, match="contains the input, and would be replaced"):
             initctl.apply(source, f"{tmp_path}/{spelling}", rules=RULES)
     assert before.items() <= contents(tmp_path).items()
 
