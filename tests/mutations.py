@@ -24,7 +24,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PARTS = {
-    "commit": ("initctl/commit", ["tests/commit", "tests/protocol", "tests/execution/test_claiming.py"]),
+    "commit": (
+        "initctl/commit",
+        [
+            "tests/commit",
+            "tests/execution/test_claiming.py",
+            "tests/execution/test_patch.py",
+            "tests/execution/test_destination.py",
+            "tests/protocol",
+        ],
+    ),
     "locks": ("initctl/locks.py", ["tests/commit/test_locks.py", "tests/commit/test_leftovers.py"]),
     "patch": (
         "initctl/execution/journal.py",
@@ -46,8 +55,8 @@ PARTS = {
     "torch": (
         "initctl/formats/torch_save",
         [
-            "tests/broken/test_corpus.py",
             "tests/formats/torch_save",
+            "tests/broken/test_corpus.py",
             "tests/fuzz",
             "tests/planning/optimizers/test_resets.py",
         ],

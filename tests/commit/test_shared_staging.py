@@ -72,6 +72,13 @@ def test_a_note_is_replaced_in_one_step_and_flushed(staging: SharedStaging, monk
     assert staging.note("other") is None
 
 
+def test_a_first_note_is_flushed_before_it_is_there(staging: SharedStaging, monkeypatch: pytest.MonkeyPatch):
+    log = record_commits(monkeypatch, "rename_new")
+    staging.leave_first("first", b"one")
+    inode, directory = os.stat(os.path.join(staging.path, "first")).st_ino, os.stat(staging.path).st_ino
+    assert log == [inode, "rename_new", directory]
+
+
 def test_the_names_of_all_files_of_a_directory_are_flushed(staging: SharedStaging, monkeypatch: pytest.MonkeyPatch):
     write(staging, "a")
     write(staging, "sub/b")
