@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -61,19 +63,37 @@ class TestColour:
         assert "\x1b" not in initctl(*refused).err
 
 
+PIECE = 1 << 24
+"""Elements that take some tenths of a second to read."""
+SECONDS = 2.5
+"""What reading takes of `large`: progress is drawn after one."""
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory, compiled):
+    """How many pieces take `SECONDS` to read on this machine. What reads them finds compiled code, so compiles none."""
+
+    def seconds(elements: int) -> float:
+        path = checkpoint(tmp_path_factory.mktemp("piece") / "piece.safetensors", {"w": ("F64", (elements,))})
+        begun = time.monotonic()
+        assert initctl("stats", str(path), "--threads", "1").status == 0
+        return time.monotonic() - begun
+
+    seconds(1)
+    return math.ceil(SECONDS / max(seconds(PIECE) - seconds(1), 0.05))
+
+
 @pytest.fixture
-def large(folder, compiled):
-    """A checkpoint of 1 GB, which is a hole in its file: reading all of it takes longer than a second. What reads it
-    finds compiled code, and so compiles none.
-    """
-    return checkpoint(folder / "large.safetensors", {"w": ("F64", (1 << 27,))})
+def large(folder, pieces):
+    """A checkpoint that is a hole in its file, so large that reading all of it takes longer than a second."""
+    return checkpoint(folder / "large.safetensors", {"w": ("F64", (pieces * PIECE,))})
 
 
 class TestProgress:
     def test_is_drawn_on_a_terminal_and_wiped_before_the_result(self, large):
         drawn, _, result = on_terminal(*STATS).out.rpartition("\x1b[2K")
         assert "reading" in drawn
-        assert re.search(r"\d+\.\d/1\.1 GB", drawn)
+        assert re.search(r"\d+\.\d/\d+\.\d [MG]B", drawn)
         assert "reading" not in result
         assert result.splitlines()[-1].startswith("1 tensor, ")
 

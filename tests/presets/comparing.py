@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import ks_2samp, norm
+from scipy.special import ndtri
+from scipy.stats import ks_2samp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -89,7 +90,7 @@ def statistics(drawn: NDArray[np.float64], samples: NDArray[np.float64]) -> Iter
     yield "mean", abs(drawn.mean() - mean) / (std * error)
     if drawn.size > 1:
         yield "spread", abs(drawn.std(ddof=1) - std) / (std * error * np.sqrt((kurtosis - 1) / 4))
-    yield "shape", norm.isf(max(ks_2samp(drawn, samples).pvalue, 1e-300) / 2)
+    yield "shape", -ndtri(max(ks_2samp(drawn, samples).pvalue, 1e-300) / 2)
     far, share = (np.mean(abs(some - mean) > FAR * std) for some in (drawn, samples))
     if share * drawn.size > 20:
         yield "tails", abs(far - share) / (error * np.sqrt(share * (1 - share)))

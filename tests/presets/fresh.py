@@ -42,12 +42,16 @@ class Saved:
 
     def compared(self, out: Path, **options: Any) -> Comparison:
         """What comes of a preset, or whatever `options` say, against fresh values. Raises `AssertionError`."""
+        return self.applied(out, **options)[1]
+
+    def applied(self, out: Path, **options: Any) -> tuple[initctl.Plan, Comparison]:
+        """The plan of that, too."""
         applied = initctl.apply(self.folder, out, require_all=True, seed=1, **options)
         assert not applied.plan.warnings
         result: Tensors = load_file(out / FILE)
         for name, tensor in self.kept.items():
             assert np.array_equal(result.pop(name), tensor), f"{name}: did not stay as it was"
-        return compare(result, self.samples)
+        return applied.plan, compare(result, self.samples)
 
     def spelled(self, folder: Path, names: Mapping[str, str], kept: Tensors) -> Saved:
         """The same under other `names`, given by the parts that differ, and with further tensors, to be `kept`."""
@@ -67,9 +71,9 @@ def saved(model: Model, folder: Path) -> dict[str, Saved]:
                 place = folder / spelling
                 built.save_pretrained(place, save_original_format=spelling == "hub")
                 samples.append(load_file(place / FILE))
-    if set(spellings["hub"][0]) == set(spellings["memory"][0]):
-        shutil.rmtree(folder / "memory")
-        del spellings["memory"]
+            if seed == 0 and set(spellings["hub"][0]) == set(spellings["memory"][0]):
+                shutil.rmtree(folder / "memory")
+                del spellings["memory"]
     return {spelling: spoilt(folder / spelling, *samples) for spelling, samples in spellings.items()}
 
 

@@ -35,9 +35,11 @@ def test_no_fault_at_any_call_leaves_a_mix_or_a_lost_success_or_a_leftover(tmp_p
 class TestTheSweepSees:
     """The checks above see what they are to see."""
 
-    def violations(self, tmp_path: Path, name: str, kind: str) -> list[str]:
+    def violation(self, tmp_path: Path, name: str, kind: str) -> str:
+        """The first one, however many there are."""
         stage = Stage(SCENARIOS[name], tmp_path / "play")
-        return sweep(stage, kind, sampled(stage, 1000, "all"))[1]
+        tried = (sweep(stage, kind, [number])[1] for number in sampled(stage, 1000, "all"))
+        return next((found[0] for found in tried if found), "")
 
     def test_a_file_that_is_written_over_the_old_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         def copied(path: str, target: str, **_: object) -> None:
@@ -48,17 +50,17 @@ class TestTheSweepSees:
             effects.close(descriptor)
 
         monkeypatch.setattr("initctl.commit.staging.replace_file", copied)
-        assert any("a mix" in violation for violation in self.violations(tmp_path, "file in place", "KILL"))
+        assert "a mix" in self.violation(tmp_path, "file in place", "KILL")
 
     def test_a_leftover(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("initctl.commit.staging.discard", lambda _: None)
         monkeypatch.setattr("initctl.commit.staging.is_there", lambda _: False)
-        assert any("left" in violation for violation in self.violations(tmp_path, "file in place", "ENOSPC"))
+        assert "left" in self.violation(tmp_path, "file in place", "ENOSPC")
 
     def test_a_patch_without_its_journal(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("initctl.execution.journal.Journal.begin", lambda self: setattr(self, "is_begun", True))
         monkeypatch.setattr("initctl.execution.journal.Journal.end", lambda _: None)
-        assert any("a mix" in violation for violation in self.violations(tmp_path, "patch of shards", "KILL after"))
+        assert "a mix" in self.violation(tmp_path, "patch of shards", "KILL after")
 
     def test_a_short_write_that_is_taken_for_a_whole_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(
@@ -68,4 +70,4 @@ class TestTheSweepSees:
             "initctl.execution.writer.write_all", lambda d, data, offset: effects.write(d, data, offset)
         )
         monkeypatch.setattr("initctl.execution.tasks.write_all", lambda d, data, offset: effects.write(d, data, offset))
-        assert self.violations(tmp_path, "file in place", "short") != []
+        assert self.violation(tmp_path, "file in place", "short")
