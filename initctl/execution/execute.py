@@ -94,9 +94,12 @@ def written(
     if delivery.output is None or draft is None:
         changed = (file.name for file in writer.touched) if names is None else names
         return Written(delivery.path, tuple(changed), writer.engines, warnings=tuple(writer.warnings))
-    return Written(
-        as_named(delivery.output), tuple(draft.contents), writer.engines, replaced, warnings=tuple(writer.warnings)
-    )
+    output, warnings = as_named(delivery.output), writer.warnings
+    if not delivery.conversion and (found := delivery.plan.checkpoint.warnings):
+        from initctl.formats.torch_save.dangers import carried_along
+
+        warnings = [*warnings, *carried_along(output, found)]
+    return Written(output, tuple(draft.contents), writer.engines, replaced, warnings=tuple(warnings))
 
 
 @contextmanager

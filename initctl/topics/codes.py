@@ -82,7 +82,7 @@ _EXPLAINED = {
     "models": ("live.", "plan.memory", "usage.missing", "usage.only"),
     "pipelines": ("plan.numbers", "plan.recipe", "plan.table"),
     "plugins": ("format.", "initializer.plugin", "initializer.taken"),
-    "security": ("torch.runs_code", "torch.unknown_calls"),
+    "security": ("torch.carried_along", "torch.runs_code", "torch.unknown_calls"),
     "performance": ("device.", "storage.memory", "usage.device"),
     "parts": ("parts.", "usage.part"),
     "stores": ("file.remote", "output.changed", "output.steps", "store.", "usage.url"),

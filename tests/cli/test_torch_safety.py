@@ -164,6 +164,17 @@ def test_whatever_it_would_call_is_not_called_and_told(folder: Path, made: str, 
         assert done.err.startswith(f"initctl: warning: {path}: ")
 
 
+@pytest.mark.parametrize(("output", "is_carried"), [("out.pt", True), ("out.safetensors", False)])
+def test_an_output_that_contains_it_too_is_named(folder: Path, output: str, is_carried: bool):
+    path = MADE["zip"](folder, bombs(folder / "fuse")["os.system"])
+    told = initctl("apply", path, "-o", output, "-r", "*=zeros", "--json").document["warnings"]
+    carried = [warning["message"] for warning in told if warning["code"] == "torch.carried_along"]
+    assert carried == ([f"{output}: its pickle contains the same calls"] if is_carried else [])
+    assert [warning["code"] for warning in initctl("inspect", output, "--json").document["warnings"]] == (
+        ["torch.runs_code"] if is_carried else []
+    )
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("made", ["zip", "legacy"])
 def test_the_bombs_are_live(folder: Path, made: str, name: str):

@@ -7,7 +7,7 @@ warning is worded, so they need not be complete. They come from scanners of pick
 from __future__ import annotations
 
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from initctl.formats.torch_save.standins import Global
 
 TORCH_LOAD = "torch.load(weights_only=False)"
+_RUNS_CODE, _UNKNOWN_CALLS = "torch.runs_code", "torch.unknown_calls"
 _MOST_LISTED = 10
 
 
@@ -29,13 +30,20 @@ def dangers(path: str, names: CalledNames, loader: str = TORCH_LOAD) -> tuple[Pr
         called = listed(running, at_most=_MOST_LISTED)
         message = f"{shown(path)}: its pickle can run any command or code: {loader} may call {called}"
         hint = "initctl ran nothing; load the file only if you trust its source"
-        problems.append(Problem("torch.runs_code", message, hint))
+        problems.append(Problem(_RUNS_CODE, message, hint))
     if unknown:
         called = listed(unknown, at_most=_MOST_LISTED)
         message = f"{shown(path)}: {loader} may call {called}, which initctl does not know"
         hint = "initctl ran nothing; load the file only if you know what this code does"
-        problems.append(Problem("torch.unknown_calls", message, hint))
+        problems.append(Problem(_UNKNOWN_CALLS, message, hint))
     return tuple(problems)
+
+
+def carried_along(output: str, warnings: Iterable[Problem]) -> Iterator[Problem]:
+    """A warning that `output` contains the calls that `warnings` about its source are about, if they are about any."""
+    if any(warning.code in (_RUNS_CODE, _UNKNOWN_CALLS) for warning in warnings):
+        message = f"{shown(output)}: its pickle contains the same calls"
+        yield Problem("torch.carried_along", message, "write safetensors instead, which contains none")
 
 
 def _unknown(names: CalledNames) -> Iterator[str]:
