@@ -117,6 +117,17 @@ def test_an_archive_that_breaks_off_is_refused(length: int, tmp_path: Path):
         pass
 
 
+def test_a_record_that_has_two_sizes_in_the_directory_is_refused(tmp_path: Path):
+    """Everything else agrees with one of them."""
+    sizes = REAL.index(b"PK\x01\x02") + 20
+    (size,) = struct.unpack_from("<I", REAL, sizes)
+    content = bytearray(REAL)
+    struct.pack_into("<I", content, sizes, size + 1)
+    (tmp_path / "m").write_bytes(content)
+    with pytest.raises(Malformed, match="has two different sizes"), read(tmp_path / "m"):
+        pass
+
+
 def test_what_is_written_has_right_checksums_and_all_other_bytes(path: Path, tmp_path: Path):
     out = tmp_path / "out.pt"
     initctl.apply(path, out, rules=["*=constant:val=2"])
