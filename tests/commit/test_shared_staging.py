@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import stat
 from pathlib import Path
 
 import pytest
 
+from initctl.commit import effects
 from initctl.commit.new_files import NewDirectory
 from initctl.commit.replacing import replace_directory, replace_file
 from initctl.commit.shared_staging import SharedStaging
@@ -163,6 +165,26 @@ def test_a_file_takes_the_targets_place_from_inside_the_directory(staging: Share
     replace_file(path, str(target))
     assert (staging.is_spent, staging.is_in_place) == (True, True)
     staging.remove()
+    assert contents(target.parent) == {"target": b"new"}
+
+
+def test_a_signal_comes_too_late_to_leave_a_part_of_it(
+    staging: SharedStaging, target: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write(staging)
+    replace_file(staging.begin_commit(), str(target))
+    rename = effects.rename
+
+    def rename_while_a_signal_comes(path: str, other: str) -> None:
+        rename(path, other)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(effects, "rename", rename_while_a_signal_comes)
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("the signal was not held back"))
+    try:
+        staging.remove()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert contents(target.parent) == {"target": b"new"}
 
 
