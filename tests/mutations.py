@@ -118,13 +118,19 @@ def _safeguards(tree: ast.AST) -> Iterator[Found]:
 
 
 def _kind(node: object) -> str | None:
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _name(node.value) in _FLUSHES:
-        return "flush"
-    if isinstance(node, ast.withitem) and isinstance(node.context_expr, ast.Call):
-        return "signals" if _name(node.context_expr) in _HELD_BACK else None
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        name = _name(node.value)
+        return "flush" if name in _FLUSHES else "signals" if name == "enter_context" and _holds_back(node) else None
+    if isinstance(node, ast.withitem):
+        return "signals" if _holds_back(node) else None
     if isinstance(node, ast.If | ast.For) and not node.orelse and len(node.body) <= 3 and _refuses(node.body[-1]):
         return "check"
     return None
+
+
+def _holds_back(node: ast.AST) -> bool:
+    """Whether `node` calls what holds back signals."""
+    return any(isinstance(below, ast.Call) and _name(below) in _HELD_BACK for below in ast.walk(node))
 
 
 def _refuses(statement: ast.stmt) -> bool:

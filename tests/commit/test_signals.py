@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit import replacing
+from initctl.commit import effects, replacing
 from initctl.commit.staging import StagedDirectory, StagedFile
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 class Ended(BaseException):
@@ -34,6 +36,69 @@ def test_nothing_is_left_where_a_signal_comes_with_the_systems_answer(
         with pytest.raises(Ended), staged(str(tmp_path / "target")):
             pass
     assert [len(there) for _, there in made] == [1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def signaled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Lets a signal come right before and right after each call of an effect. Its handler raises `Ended`."""
+
+    def signaled(name: str) -> None:
+        system = getattr(effects, name)
+
+        def called(*arguments: object) -> object:
+            signal.raise_signal(signal.SIGTERM)
+            result = system(*arguments)
+            signal.raise_signal(signal.SIGTERM)
+            return result
+
+        monkeypatch.setattr(effects, name, called)
+
+    def end(*_: object) -> None:
+        raise Ended
+
+    before = signal.signal(signal.SIGTERM, end)
+    yield signaled
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("call", ["rename", "exchange"])
+def test_a_directory_takes_its_place_whole_even_if_a_signal_comes(
+    tmp_path: Path, signaled: Callable[[str], None], call: str
+):
+    folder, told = tmp_path / "folder", []
+    if call == "exchange":
+        folder.mkdir()
+        (folder / "old").touch()
+    signaled(call)
+    with StagedDirectory(str(folder)) as staged:
+        (Path(staged.path) / "new").touch()
+        staged.sync(0o700, like=str(tmp_path))
+        staged.commit(check_before_replacing=lambda: None, on_commit=lambda: told.append(True))
+    assert told == [True]
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["folder", "folder/new"]
+
+
+@pytest.mark.parametrize("no_clobber", [False, True])
+def test_a_file_takes_its_place_even_if_a_signal_comes(
+    tmp_path: Path, signaled: Callable[[str], None], no_clobber: bool
+):
+    told: list[bool] = []
+    signaled("rename_new" if no_clobber else "rename")
+    with StagedFile(str(tmp_path / "target")) as staged:
+        staged.sync(stat.S_IRUSR)
+        staged.commit(no_clobber=no_clobber, on_commit=lambda: told.append(True))
+    assert told == [True]
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+@pytest.mark.parametrize(("staged", "call"), [(StagedFile, "unlink"), (StagedDirectory, "remove_tree")])
+def test_what_is_staged_is_removed_whole_even_if_a_signal_comes(
+    tmp_path: Path, signaled: Callable[[str], None], staged: type, call: str
+):
+    signaled(call)
+    with pytest.raises(LookupError), staged(str(tmp_path / "target")):
+        raise LookupError
     assert list(tmp_path.iterdir()) == []
 
 
