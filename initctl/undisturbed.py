@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeAlias
 
+Handlers: TypeAlias = dict[int, Callable[[int, FrameType | None], Any] | int | None]
 ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that ask a process to end."""
 
@@ -29,11 +32,24 @@ def delayed() -> Iterator[list[int]]:
     if threading.get_ident() != threading.main_thread().ident:
         yield waiting
         return
-    handlers = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in ENDING}
+    handlers: Handlers = {number: signal.getsignal(number) for number in ENDING}
     try:
+        for number in ENDING:
+            signal.signal(number, lambda number, _: waiting.append(number))
         yield waiting
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        _restore(handlers)
         for number in waiting[:1]:
             signal.raise_signal(number)
+
+
+def _restore(handlers: Handlers) -> None:
+    """Put all `handlers` back, even if one of them raises an exception meanwhile."""
+    try:
+        while handlers:
+            number, handler = next(iter(handlers.items()))
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            del handlers[number]
+    finally:
+        if handlers:
+            _restore(handlers)

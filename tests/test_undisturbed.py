@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.undisturbed import undisturbed
+from initctl.undisturbed import ENDING, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,27 @@ def test_the_handler_is_in_force_again_afterwards(number: int):
         pass
     with pytest.raises(Ended):
         signal.raise_signal(number)
+
+
+@pytest.mark.parametrize("moment", range(2 * len(ENDING)))
+def test_all_handlers_are_put_back_even_if_one_raises_while_they_are_exchanged(
+    number: int, moment: int, monkeypatch: pytest.MonkeyPatch
+):
+    before = {other: signal.getsignal(other) for other in ENDING}
+    exchange, exchanged = signal.signal, []
+
+    def exchange_while_a_signal_comes(other: int, handler: object) -> object:
+        exchanged.append(other)
+        result = exchange(other, handler)
+        if len(exchanged) == moment + 1:
+            signal.raise_signal(number)
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(signal, "signal", exchange_while_a_signal_comes)
+        with suppress(Ended), undisturbed():
+            pass
+    assert {other: signal.getsignal(other) for other in ENDING} == before
 
 
 def test_another_thread_needs_no_handlers():

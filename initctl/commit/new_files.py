@@ -49,8 +49,9 @@ class NewFile:
         self.descriptor = effects.create(self.path, mode=_OWN, may_exist=not is_new)
         self._is_new = False
 
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # a file that is kept was closed by `sync`, which reports errors
+    def __exit__(self, *raised: object) -> None:
+        """Close it. Raises `StorageError` if that fails: some systems write only then. Another error comes first."""
+        with storage_errors(self.target) if raised[0] is None else suppress(OSError):
             self._close()
 
     @contextmanager

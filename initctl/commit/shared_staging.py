@@ -82,7 +82,7 @@ class SharedStaging:
 
     def leave(self, name: str, content: bytes) -> None:
         """Write the note `name` in one step, and flush it to the disk."""
-        write_file(os.path.join(self.path, name), [content])
+        write_file(os.path.join(self.path, name), [content], is_the_end=False)
 
     def leave_first(self, name: str, content: bytes) -> bytes:
         """Write the note `name` unless it is there. Returns what it says then: of several processes, one is first."""
@@ -90,7 +90,7 @@ class SharedStaging:
             with storage_errors(self.target):
                 write_all(staged.descriptor, content, 0)
             staged.sync(0o600)
-            staged.commit(no_clobber=True)
+            staged.commit(no_clobber=True, is_the_end=False)
         found = self.note(name)
         return content if found is None else found
 

@@ -32,7 +32,7 @@ from initctl.commit.replacing import replace_directory, replace_file
 from initctl.errors import InitctlError, Problem, StorageError, UncertainError, shown
 from initctl.locks import Busy, lock, release
 from initctl.traces import staged_path
-from initctl.undisturbed import undisturbed
+from initctl.undisturbed import delayed, undisturbed
 
 
 class _Stage:
@@ -43,6 +43,7 @@ class _Stage:
         self.path = staged_path(target)
         self.is_committed = False
         self._lock: int | None = None
+        self._is_the_end = False
 
     def create(self, create: Callable[[], None]) -> None:
         """Let `create` make something at `path`, and lock it. If `reclaim` of another process found it before it was
@@ -59,15 +60,15 @@ class _Stage:
 
     def leave(self, error: object) -> None:
         """Remove what is at `path`, maybe because of an `error`. Raises one that names it if it cannot be removed."""
-        with undisturbed():
+        with undisturbed() if self._is_the_end else delayed():
             discard(self.path)
             self._release()
         if is_there(self.path):
             self._name_leftover(error)
 
-    def committed(self) -> None:
-        """What was staged is in place."""
-        self.is_committed = True
+    def committed(self, *, is_the_end: bool = True) -> None:
+        """What was staged is in place. If this `is_the_end` of the work, a signal comes too late from now on."""
+        self.is_committed, self._is_the_end = True, is_the_end
         self._release()
 
     def _release(self) -> None:
@@ -102,8 +103,10 @@ class StagedFile(NewFile):
         return self
 
     def __exit__(self, *raised: object) -> None:
-        super().__exit__()
-        self._stage.leave(raised[1])
+        try:
+            super().__exit__(*raised)
+        finally:
+            self._stage.leave(raised[1])
 
     def commit(
         self, *, no_clobber: bool = False, on_commit: Callable[[], None] = lambda: None, is_the_end: bool = True
@@ -111,7 +114,7 @@ class StagedFile(NewFile):
         """Replace the target, as `replace_file` does."""
 
         def committed() -> None:
-            self._stage.committed()
+            self._stage.committed(is_the_end=is_the_end)
             on_commit()
 
         replace_file(self.path, self.target, no_clobber=no_clobber, on_commit=committed, is_the_end=is_the_end)
@@ -165,9 +168,9 @@ def _removed_on_a_signal(staged: StagedFile | StagedDirectory) -> Iterator[None]
         raise
 
 
-def write_file(path: str, parts: Iterable[bytes]) -> None:
+def write_file(path: str, parts: Iterable[bytes], *, is_the_end: bool = True) -> None:
     """Write `parts`, in order, to the file `path`, in one step. It keeps the permissions of the old file, if there is
-    one.
+    one. A signal that comes in that step is dropped, if this `is_the_end` of the work.
     """
     with storage_errors(path):
         target = paths.real(path)
@@ -180,4 +183,4 @@ def write_file(path: str, parts: Iterable[bytes]) -> None:
                 write_all(staged.descriptor, part, offset)
             offset += len(part)
         staged.sync(mode)
-        staged.commit()
+        staged.commit(is_the_end=is_the_end)

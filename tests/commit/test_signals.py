@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initctl.commit import effects, replacing
-from initctl.commit.staging import StagedDirectory, StagedFile
+from initctl.commit.places import check_file_place
+from initctl.commit.staging import StagedDirectory, StagedFile, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,9 +98,22 @@ def test_what_is_staged_is_removed_whole_even_if_a_signal_comes(
     tmp_path: Path, signaled: Callable[[str], None], staged: type, call: str
 ):
     signaled(call)
-    with pytest.raises(LookupError), staged(str(tmp_path / "target")):
+    with pytest.raises(Ended) as ended, staged(str(tmp_path / "target")):
         raise LookupError
+    assert isinstance(ended.value.__context__, LookupError)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_while_a_probe_or_a_note_is_written_ends_the_work(tmp_path: Path, signaled: Callable[[str], None]):
+    path = str(tmp_path / "file")
+    signaled("rename")
+    with pytest.raises(Ended):
+        write_file(path, [b"note"], is_the_end=False)
+    write_file(path, [b"result"])
+    signaled("unlink")
+    with pytest.raises(Ended):
+        check_file_place(path)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"result")]
 
 
 @pytest.mark.parametrize("replaces", [False, True])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from initctl.commit import effects
 from initctl.commit.staging import StagedDirectory, StagedFile
 from initctl.errors import ConflictError, StorageError, UncertainError
 from tests.commit.folders import contents, fail_to_sync_directories, record_commits, refusing, snapshot
@@ -54,6 +55,23 @@ def rewrite(target: Path, name: str, content: bytes) -> None:
         staged.link_rest(str(target))
         staged.sync(stat.S_IMODE(target.stat().st_mode), like=str(target))
         staged.commit(check_before_replacing=anything)
+
+
+def test_what_could_not_be_written_when_a_file_was_closed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    close = effects.close
+
+    def close_without_writing(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    with StagedDirectory(str(tmp_path / "target")) as staged, monkeypatch.context() as patched:
+        file = staged.file("a")
+        patched.setattr(effects, "close", close_without_writing)
+        with pytest.raises(StorageError, match="target/a: cannot be written: Disk quota exceeded"), file:
+            pass
+        with pytest.raises(LookupError), file:  # which comes first
+            raise LookupError
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
