@@ -7,12 +7,11 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Self
 
-from initctl import paths
 from initctl.commit import effects
 from initctl.commit.attributes import give_attributes, give_permissions
 from initctl.commit.failure import storage_errors
 from initctl.commit.tree import tree
-from initctl.traces import is_staged
+from initctl.traces import is_staged, staged_path
 
 _OWN = 0o600
 """The permissions of a new file until it is synced."""
@@ -49,9 +48,9 @@ class NewFile:
         self.descriptor = effects.create(self.path, mode=_OWN, may_exist=not is_new)
         self._is_new = False
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, kind: object = None, *_: object) -> None:
         """Close it. Raises `StorageError` if that fails: some systems write only then. Another error comes first."""
-        with storage_errors(self.target) if raised[0] is None else suppress(OSError):
+        with storage_errors(self.target) if kind is None else suppress(OSError):
             self._close()
 
     @contextmanager
@@ -102,11 +101,13 @@ class NewDirectory:
                     if os.path.relpath(path, self.path) not in names:
                         effects.unlink(path)
 
-    def link_rest(self, source: str, *, without: Container[str] = ()) -> None:
-        """Hard-link every file of the directory `source` into this one, unless a file of its name is here.
+    def link_rest(self, source: str, *, without: Container[str] = ()) -> bool:
+        """Hard-link every file of the directory `source` into this one; a file of its name here is replaced.
 
         Files in `without` are not linked. Their names are relative to `source`. Nor are those that initctl stages.
+        Returns whether any file was not here.
         """
+        was_missing = False
         with storage_errors(self.target):
             for parent, names in tree(source):
                 below = os.path.relpath(parent, source)
@@ -115,9 +116,9 @@ class NewDirectory:
                 _make_directories(os.path.join(self.path, below))
                 for name in names:
                     relative = os.path.normpath(os.path.join(below, name))
-                    here = os.path.join(self.path, relative)
-                    if relative not in without and not is_staged(name) and not paths.is_there(here):
-                        effects.link(os.path.join(parent, name), here)
+                    if relative not in without and not is_staged(name):
+                        was_missing |= _link(os.path.join(parent, name), os.path.join(self.path, relative))
+        return was_missing
 
     def sync(self, mode: int, *, like: str, is_same: bool = False) -> list[str]:
         """Flush all names to the disk, with the permissions `mode`. Subdirectories get those they have in `like`.
@@ -136,6 +137,19 @@ class NewDirectory:
                     give_permissions(directory, own)
                 sync_directory(directory)
         return lost
+
+
+def _link(path: str, target: str) -> bool:
+    """Let `target` be the file at `path`. Returns whether it was not."""
+    try:
+        effects.link(path, target)
+    except FileExistsError:
+        if os.path.samestat(os.lstat(path), os.lstat(target)):
+            return False
+        staged = staged_path(target)
+        effects.link(path, staged)
+        effects.rename(staged, target)
+    return True
 
 
 def _make_directories(path: str) -> None:

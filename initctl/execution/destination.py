@@ -16,7 +16,8 @@ from initctl.commit.places import check_parent, is_open_stream
 from initctl.commit.replacing import check_exchange
 from initctl.commit.tree import tree
 from initctl.errors import ConflictError, InputError, Problem, StorageError, UsageError, listed, shown
-from initctl.formats import Checkpoint, CheckpointFile, check_file_finished, check_is_checkpoint
+from initctl.formats import Checkpoint, CheckpointFile, check_files_finished, check_is_checkpoint
+from initctl.formats.checkpoint_file import Identity
 from initctl.hub_cache import check_not_cached
 from initctl.stores.places import place_in_store, place_of
 from initctl.stores.store import History
@@ -36,8 +37,8 @@ _EMPTY_PREFIX = "write to a prefix with nothing below it"
 class Destination(NamedTuple):
     """The real path of the output, a file or a directory, its permissions, and how it takes its place.
 
-    With `no_clobber` nothing is replaced. Otherwise `check` is called before a directory is replaced; in a store,
-    before anything is uploaded. If `without` is given, all other files of the directory there become files of the new
+    With `no_clobber` nothing is replaced. Otherwise `check` is called before anything is replaced; in a store, before
+    anything is uploaded. If `without` is given, all other files of the directory there become files of the new
     one, except these.
     """
 
@@ -85,6 +86,9 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     there = place_of(path)
     is_new_only = is_directory and there is not None and not isinstance(there.store, History)
     check = partial(_check_new, path, output) if is_new_only else None
+    if not (is_directory or there or overwrite is not None):
+        found = Identity.of(os.stat(path)) if paths.is_there(path) else None
+        check = partial(_check_late, path, output, found)
     if not paths.is_there(path):
         mode = _mode(checkpoint, is_directory=is_directory)
         return Destination(path, mode, is_directory, no_clobber=overwrite is False, check=check)
@@ -97,7 +101,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
         check_not_here(path)
     else:
         check_not_cached(path, _ELSEWHERE)
-        check_file_finished(path)
+        check_files_finished([path])
         if not overwrite:
             _check_is_checkpoint(path, output)
     return Destination(path, os.stat(path).st_mode, is_directory, check=check)
@@ -212,6 +216,13 @@ def check_replaced(path: str, output: str, names: Iterable[str]) -> None:
         message = f"{shown(path)}: contains files that are not part of the result: {named}"
         hint = "name a new directory, or remove them; --force replaces files only"
         raise ConflictError(Problem("output.strangers", message, hint))
+
+
+def _check_late(path: str, output: str, found: Identity | None) -> None:
+    """Raise `ConflictError` if another file than the one that was `found` is at `path` by now, and not a checkpoint."""
+    if paths.is_there(path) and Identity.of(os.stat(path)) != found:
+        _check_kind(path, output, is_directory=False)
+        _check_is_checkpoint(path, output)
 
 
 def _check_is_checkpoint(path: str, output: str) -> None:

@@ -20,7 +20,7 @@ from initctl.execution.destination import (
 )
 from initctl.execution.output_format import names_directory
 from initctl.execution.rewriting import rewritten
-from initctl.formats.unfinished import check_file_finished
+from initctl.formats.unfinished import check_files_finished
 from initctl.stores.places import place_of
 from initctl.stores.store import History
 
@@ -50,12 +50,11 @@ def drafted_at(output: str, writer: Writer, delivery: Delivery) -> tuple[Draft, 
         draft = converted(writer.plan, delivery.conversion, os.path.basename(place.path), delivery.dropped)
     elif place.is_directory:
         others = [file for file in checkpoint.other_files if file.name not in delivery.dropped]
-        for file in others:
-            check_file_finished(real_path(checkpoint, file))
         draft = rewritten(writer, {file.name: file for file in (*checkpoint.files, *others)})
     else:
         (file,) = checkpoint.files
         draft = rewritten(writer, {os.path.basename(place.path): file})
+    check_files_finished(real_path(checkpoint, file) for file in draft.sources)
     return draft, checked(place, output, draft.contents)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
@@ -20,7 +21,7 @@ from initctl.commit.new_files import NewDirectory
 from initctl.commit.replacing import replace_directory, replace_file
 from initctl.commit.reserving import check_space, held, reserve, set_size, share
 from initctl.commit.staging import StagedDirectory, StagedFile
-from initctl.errors import Problem, listed, shown
+from initctl.errors import InitctlError, Problem, UncertainError, listed, shown
 from initctl.events import Committed, Event
 from initctl.execution.tasks import fill_tasks, strided_tasks
 from initctl.filling.computer import Computer
@@ -127,6 +128,8 @@ class Writer:
         with StagedFile(place.path) as staged:
             self.write_files(draft, [(self._at(place, content), staged)], place.path)
             self.check_unchanged(draft)
+            if place.check:
+                place.check()
             staged.commit(no_clobber=place.no_clobber, on_commit=self.committed)
 
     def _at(self, place: Destination, content: Content) -> Content:
@@ -140,6 +143,7 @@ class Writer:
             self.write_files(draft, files, place.path)
             self._complete(staged, draft, place)
             staged.commit(check_before_replacing=_check_and_claim(place, claims), on_commit=self.committed)
+            self._keep_late(staged.path, draft, place)
 
     def check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
@@ -174,20 +178,39 @@ class Writer:
         with claimed(place.path):
             if not place.is_directory:
                 self.check_unchanged(draft)
+                if place.check:
+                    place.check()
                 replace_file(path, place.path, no_clobber=place.no_clobber, on_commit=self.committed)
                 return
             made = NewDirectory(path, place.path)
             made.keep_only(draft.contents)  # a commit that was killed may have linked files that are others by now
             self._complete(made, draft, place)
             replace_directory(path, place.path, check_before_replacing=place.check, on_commit=self.committed)
+            self._keep_late(path, draft, place)
 
     def _complete(self, made: NewDirectory, draft: Draft, place: Destination) -> None:
         """Add to a directory what it has besides the files of `draft`, and flush it to the disk."""
         if place.without is not None:
-            made.link_rest(place.path, without=place.without)
+            made.link_rest(place.path, without={*place.without, *draft.contents})
         lost = made.sync(place.mode, like=self.checkpoint.directory, is_same=place.is_in_place)
         self._note_lost(place.path, lost)
         self.check_unchanged(draft)
+
+    def _keep_late(self, old: str, draft: Draft, place: Destination) -> None:
+        """Keep what other programs wrote to the directory that was replaced in place, and is `old` now, after its files
+        were linked and before it was replaced. Raises `UncertainError` if some of it is lost.
+        """
+        if place.without is None:
+            return
+        made = NewDirectory(place.path, place.path)
+        try:
+            if made.link_rest(old, without={*place.without, *draft.contents}):
+                made.sync(place.mode, like=old, is_same=True)
+            replace(self.checkpoint, directory=old).check_unchanged(draft.sources)
+        except InitctlError as error:
+            why = "; ".join(problem.message for problem in error.problems)
+            fault = f"{shown(place.path)}: is in place, but what another program wrote to it meanwhile is lost: {why}"
+            raise UncertainError(Problem("storage.late", fault, "write it again")) from error
 
     def write_window(self, content: Content, new: NewFile, reader: TensorReader) -> None:
         """Write a window of a file without checksums to `new`, which is in memory. `reader` reads the input."""

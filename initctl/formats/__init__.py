@@ -32,7 +32,7 @@ from initctl.formats.checkpoint_file import CheckpointFile, Checksum
 from initctl.formats.config import read_other_config
 from initctl.formats.file_formats import check_is_checkpoint
 from initctl.formats.resolve import is_directory, read_checkpoint
-from initctl.formats.unfinished import check_file_finished
+from initctl.formats.unfinished import check_files_finished
 
 __all__ = [
     "Beside",
@@ -41,7 +41,7 @@ __all__ = [
     "Checksum",
     "Result",
     "beside",
-    "check_file_finished",
+    "check_files_finished",
     "check_is_checkpoint",
     "is_directory",
     "read_checkpoint",

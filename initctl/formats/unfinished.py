@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl import paths
@@ -24,9 +24,9 @@ def check_finished(checkpoint: Checkpoint) -> None:
         raise unfinished(patched)
 
 
-def check_file_finished(path: str) -> None:
-    """Raise `ConflictError` if a patch of the file at the real `path` is not complete."""
-    for patched in _interrupted(os.path.dirname(path), [path]):
+def check_files_finished(files: Iterable[str]) -> None:
+    """Raise `ConflictError` if a patch of one of `files`, which are real paths, is not complete."""
+    for patched in _interrupted_among(files):
         raise unfinished(patched)
 
 
@@ -34,9 +34,7 @@ def interrupted(checkpoint: Checkpoint) -> Iterator[str]:
     """The files and directories whose patch, which is not complete, is about files of `checkpoint`. Raises
     `ConflictError` if a file has another name since then.
     """
-    files = (paths.real(os.path.join(checkpoint.directory, file.name)) for file in checkpoint.files)
-    for directory, here in grouped((os.path.dirname(path), path) for path in files).items():
-        yield from _interrupted(directory, here)
+    return _interrupted_among(paths.real(os.path.join(checkpoint.directory, file.name)) for file in checkpoint.files)
 
 
 def check_not_replaced(journal: str) -> None:
@@ -74,6 +72,12 @@ def completing(patched: str) -> str:
 def giving_up(journal: str) -> str:
     """What to do to have the old values again."""
     return f"restore what was there from a copy, and remove {shown(journal)}"
+
+
+def _interrupted_among(files: Iterable[str]) -> Iterator[str]:
+    """The same for `files`, which are real paths."""
+    for directory, here in grouped((os.path.dirname(path), path) for path in files).items():
+        yield from _interrupted(directory, here)
 
 
 def _interrupted(directory: str, files: Sequence[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initctl import ConflictError
-from initctl.formats import check_file_finished, read_checkpoint
+from initctl.formats import check_files_finished, read_checkpoint
 from tests.cli.processes import initctl
 from tests.execution.checkpoints import sharded, single
 from tests.formats.handwritten import float_file
@@ -179,7 +179,17 @@ def test_an_output_in_a_directory_that_may_not_be_listed_is_not_replaced_either(
     open_folder.chmod(0o711)
     for user in (nullcontext, nobody):  # root first, who imports what only root may read
         with user(), pytest.raises(ConflictError, match="a patch was interrupted"):
-            check_file_finished(str(path))
+            check_files_finished([str(path)])
+
+
+@pytest.mark.parametrize("how", [[], ["--max-shard-size", "1GB"]], ids=["copied", "converted"])
+def test_a_directory_is_not_copied_with_another_file_of_it_whose_patch_is_not_complete(tmp_path: Path, how: list[str]):
+    net = sharded(tmp_path / "net")
+    kill(single(net / "adapter.safetensors"), after=1)
+    run = initctl("apply", str(net), "-o", str(tmp_path / "out"), "-r", "layers.0.*=zeros", *how)
+    assert run.status == 6
+    assert f"{net}/adapter.safetensors: a patch was interrupted" in run.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_journal_that_cannot_complete_the_patch_says_how_to_give_it_up(tmp_path: Path):

@@ -52,7 +52,7 @@ def rewrite(target: Path, name: str, content: bytes) -> None:
         with staged.file(name) as file:
             os.write(file.descriptor, content)
             file.sync(0o600)
-        staged.link_rest(str(target))
+        staged.link_rest(str(target), without={name})
         staged.sync(stat.S_IMODE(target.stat().st_mode), like=str(target))
         staged.commit(check_before_replacing=anything)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import initctl
+from initctl.commit import effects
 from initctl.events import Progress
 from initctl.planning import Plan
 from tests.commit.folders import contents, snapshot
@@ -18,9 +21,9 @@ from tests.execution.checkpoints import sharded, single
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the test asks Linux which file is flushed")
 RULES = ["layers.*.weight=normal", "norm.weight=zeros"]
 
 
@@ -75,6 +78,75 @@ def run_into_conflict(checkpoint: Path, output: Path | None, change: Callable[[]
         initctl.apply(checkpoint, output, in_place=output is None, rules=RULES, on_event=once(change_and_remember))
     assert contents(root) == after
     return str(raised.value)
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Callable[[], None]], None]:
+    """Lets something happen when the directory of the result is flushed, after its files were written and linked."""
+
+    def late(folder: Path, happen: Callable[[], None]) -> None:
+        flush, happened = effects.flush, []
+
+        def flush_while_it_happens(descriptor: int) -> None:
+            flush(descriptor)
+            target = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            if not happened and target.is_dir() and target.name.startswith(".initctl-") and target.parent == folder:
+                happened.append(True)
+                happen()
+
+        monkeypatch.setattr(effects, "flush", flush_while_it_happens)
+
+    return late
+
+
+@linux
+def test_files_that_another_program_saves_in_the_directory_in_the_last_moment_stay(tmp_path: Path, late):
+    net = sharded(tmp_path / "net")
+
+    def save() -> None:
+        (net / "notes").mkdir(mode=0o700)
+        (net / "notes" / "new.txt").write_text("new")
+        (net / "saved").write_text("{}")
+        (net / "saved").rename(net / "config.json")
+
+    (net / "config.json").write_text("old")
+    late(tmp_path, save)
+    initctl.apply(net, in_place=True, rules=RULES)
+    assert (net / "notes" / "new.txt").read_text() == "new"
+    assert stat.S_IMODE((net / "notes").stat().st_mode) == 0o700
+    assert (net / "config.json").read_text() == "{}"
+    assert initctl.verify(net, rules=RULES).holds
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
+@linux
+def test_a_shard_that_another_program_saves_in_the_last_moment_is_said_to_be_lost(
+    tmp_path: Path, late, monkeypatch: pytest.MonkeyPatch
+):
+    net = sharded(tmp_path / "net")
+    exchange = effects.exchange
+
+    def exchange_after_it_changed(one: str, other: str) -> None:
+        if os.path.realpath(other) == str(net):
+            replace(net / "model-1.safetensors")
+        exchange(one, other)
+
+    monkeypatch.setattr(effects, "exchange", exchange_after_it_changed)
+    with pytest.raises(initctl.UncertainError, match=r"is in place, but what another .*lost: .*model-1.safetensors"):
+        initctl.apply(net, in_place=True, rules=RULES)
+    assert initctl.verify(net, rules=RULES).holds
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
+def test_a_file_that_appears_at_the_output_meanwhile_is_only_replaced_if_it_is_a_checkpoint(tmp_path: Path):
+    net, out = single(tmp_path / "net"), tmp_path / "out.safetensors"
+    initctl.apply(net, out, rules=RULES, on_event=once(lambda: out.write_bytes(net.read_bytes())))
+    assert initctl.verify(out, rules=RULES).holds
+    with pytest.raises(initctl.ConflictError, match=r"out.safetensors: .*replace it with --force|overwrite=True"):
+        initctl.apply(net, out, rules=RULES, on_event=once(lambda: out.write_text("my notes")))
+    assert out.read_text() == "my notes"
+    initctl.apply(net, out, rules=RULES, overwrite=True, on_event=once(lambda: out.write_text("my other notes")))
+    assert initctl.verify(out, rules=RULES).holds
 
 
 @pytest.mark.parametrize("change", CHANGES)
