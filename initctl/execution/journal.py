@@ -62,12 +62,21 @@ class Journal:
         for other in found - {plan.checkpoint.target}:
             raise unfinished(other)
         if not self.is_begun:
+            self._check_no_other()
             return
         if self._instructions() != _instructions(plan.to_document()):
             fault = f"{shown(plan.checkpoint.path)}: a patch by other rules, or with another seed, was interrupted"
             hint = f"complete that one with {completing(plan.checkpoint.target)}"
             raise ConflictError(Problem("patch.interrupted", fault, hint))
         check_not_replaced(self.path)
+
+    def _check_no_other(self) -> None:
+        """Raise `ConflictError` if there is a journal already: without it, nobody would know of the other patch."""
+        if is_there(self.path):
+            place = shown(self._plan.checkpoint.path)
+            fault = f"{place}: {shown(self.path)} is of an interrupted patch of files that are no longer here"
+            hint = "they may have other names by now; remove it if you do not need them any more"
+            raise ConflictError(Problem("patch.interrupted", fault, hint))
 
     def _instructions(self) -> object:
         """Those of the plan in the journal that is there. Raises `InputError` if it is damaged."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.checksums import is_computed, lift, renew, settle
@@ -15,6 +17,7 @@ from initctl.execution.destination import check_in_place, check_not_linked, real
 from initctl.execution.journal import Journal
 from initctl.execution.resizing import renewed_content
 from initctl.filling.targets import FilledFile
+from initctl.formats.checkpoint_file import Identity
 from initctl.formats.unfinished import completing
 from initctl.layout.ranges import total, uncovered
 from initctl.reading import TensorReader
@@ -23,7 +26,7 @@ from initctl.undisturbed import undisturbed
 
 if TYPE_CHECKING:
     from initctl.execution.writer import Writer
-    from initctl.formats import Checkpoint, CheckpointFile
+    from initctl.formats import Checkpoint, CheckpointFile, Checksum
 
 
 def rewritten(writer: Writer, files: Mapping[str, CheckpointFile]) -> Draft:
@@ -46,8 +49,9 @@ def _content(writer: Writer, file: CheckpointFile) -> Content:
 def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
     """Patch the `touched` files: overwrite the bytes that rules fill.
 
-    Checksums are not verified, because an interrupted patch leaves some unfinished. Raises `UsageError` if new values
-    depend on old ones: running the command again could not complete an interrupted patch.
+    Raises `UsageError` if new values depend on old ones: running the command again could not complete an interrupted
+    patch. Raises `InputError` if a checksum is of some of these bytes and of others, and is wrong: the new one would
+    hide it. If the patch was interrupted, that was checked before.
     """
     checkpoint = writer.checkpoint
     if writer.olds:
@@ -60,21 +64,19 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
     check_in_place(checkpoint, touched, patch=True)
     check_not_linked(checkpoint, touched)
     journal = Journal(writer.plan, [real_path(checkpoint, file) for file in touched])
-    writer.workers.total += sum(target.nbytes for file in touched for target in writer.targets[file.name])
     _ = writer.computer  # if no engine can be loaded, fail before anything is overwritten
     end = ExitStack()
     try:
-        for file in touched:  # all of them, before the first is overwritten
+        contents = [_content(writer, file) for file in touched]
+        checked = [] if journal.is_begun else [pair for content in contents for pair in _to_verify(content)]
+        writer.workers.total += sum(target.nbytes for content in contents for target in content.targets)
+        writer.verify(checked)
+        patches = _prepared(checkpoint, zip(touched, contents, strict=True))
+        if patches:
+            journal.begin()
+        for file, content in patches:
             with PatchedFile(real_path(checkpoint, file)) as patched:
                 checkpoint.check_opened(file, patched.descriptor)
-        for file in touched:
-            with PatchedFile(real_path(checkpoint, file)) as patched:
-                checkpoint.check_opened(file, patched.descriptor)
-                content = _content(writer, file)
-                space = uncovered(file.size, content.kept)
-                check_space(patched.descriptor, total(space) - held(patched.descriptor), patched.path)
-                reserve(patched.descriptor, space, patched.path, unshare=True)
-                journal.begin()
                 _overwrite(writer, patched.descriptor, content, patched.sync)
         end.enter_context(undisturbed())
     except BaseException as error:
@@ -87,6 +89,33 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
                 journal.end()
             finally:
                 writer.committed()
+
+
+def _to_verify(content: Content) -> list[tuple[CheckpointFile, Checksum]]:
+    """The checksums that are computed again though some of their bytes stay, but those that a patch left unfinished."""
+    renewed = set(content.layout.checksums)
+    return [pair for pair in content.checked if pair[1] in renewed and not pair[1].unfinished]
+
+
+def _prepared(
+    checkpoint: Checkpoint, patches: Iterable[tuple[CheckpointFile, Content]]
+) -> list[tuple[CheckpointFile, Content]]:
+    """`patches`, each with its file as it is once there is space for what is written. All are prepared before the first
+    one is overwritten. Raises `ConflictError` if a file changed, and `StorageError`.
+    """
+    patches = list(patches)
+    for file, _ in patches:  # which copies it, if it is in a layer of a container: then no second one changes later
+        with PatchedFile(real_path(checkpoint, file)):
+            pass
+    prepared = []
+    for file, content in patches:
+        with PatchedFile(real_path(checkpoint, file)) as patched:
+            checkpoint.check_opened(file, patched.descriptor)
+            space = uncovered(file.size, content.kept)
+            check_space(patched.descriptor, total(space) - held(patched.descriptor), patched.path)
+            reserve(patched.descriptor, space, patched.path, unshare=True)
+            prepared.append((replace(file, identity=Identity.of(os.fstat(patched.descriptor))), content))
+    return prepared
 
 
 def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable[[], None]) -> None:

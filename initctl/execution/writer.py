@@ -284,6 +284,12 @@ class Writer:
             fail = partial(refuse, os.path.join(self.checkpoint.directory, file.name), checksum)
             yield check_task(checksum, partial(reader.opened, file.name), fail)
 
+    def verify(self, checked: Sequence[tuple[CheckpointFile, Checksum]]) -> None:
+        """Raise `InputError` if one of the `checked` checksums is wrong."""
+        self.workers.total += sum(checksum.stop - checksum.start for _, checksum in checked)
+        with TensorReader(self.checkpoint) as reader:
+            self.workers.run(self.checks(checked, reader))
+
     def fill_ready(
         self,
         descriptor: int,

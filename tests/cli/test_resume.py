@@ -182,6 +182,21 @@ def test_an_output_in_a_directory_that_may_not_be_listed_is_not_replaced_either(
             check_files_finished([str(path)])
 
 
+def test_another_file_of_that_name_is_not_patched_while_the_journal_of_the_first_is_there(tmp_path: Path):
+    path = single(tmp_path / "net.safetensors")
+    command = kill(path, after=1)
+    (journal,) = tmp_path.glob(".initctl-journal-*")
+    path.rename(tmp_path / "broken.safetensors")
+    single(path)
+    before = path.read_bytes()
+    run = initctl(*command)
+    assert run.status == 6
+    assert f"{journal} is of an interrupted patch of files that are no longer here; they may have" in run.err
+    assert path.read_bytes() == before
+    journal.unlink()
+    assert initctl(*command).status == 0
+
+
 @pytest.mark.parametrize("how", [[], ["--max-shard-size", "1GB"]], ids=["copied", "converted"])
 def test_a_directory_is_not_copied_with_another_file_of_it_whose_patch_is_not_complete(tmp_path: Path, how: list[str]):
     net = sharded(tmp_path / "net")

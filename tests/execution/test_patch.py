@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 import initctl
+from initctl.commit import effects
 from initctl.events import Committed, Progress
 from initctl.stream import Normal
 from tests.commit.folders import contents, snapshot
@@ -142,7 +144,7 @@ class TestWhatStopsIt:
         before, real = contents(tmp_path), os.open
 
         def replace_and_open(name, flags, *rest):
-            if name == str(path) and flags & os.O_ACCMODE == os.O_RDWR:
+            if name == str(path) and flags & os.O_ACCMODE == os.O_RDWR and other.exists():
                 os.link(path, tmp_path / "old")
                 other.replace(path)
             return real(name, flags, *rest)
@@ -153,6 +155,22 @@ class TestWhatStopsIt:
         assert contents(tmp_path) == {
             "model.safetensors": before["other.safetensors"], "old": before["model.safetensors"],
         }  # fmt: skip
+
+    def test_as_there_is_no_space_for_a_later_shard_leaves_all_as_it_was(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        folder, asked = sharded(tmp_path / "model"), []
+        before = contents(tmp_path)
+
+        def allocate(descriptor: int, start: int, length: int, *, unshare: bool) -> None:
+            asked.append(os.fstat(descriptor).st_ino)
+            if len(set(asked)) > 1:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(effects, "allocate", allocate)
+        with pytest.raises(initctl.StorageError, match=r"No space left on device: [\d,]+ bytes are needed"):
+            patch(folder)
+        assert contents(tmp_path) == before
 
     @pytest.mark.parametrize(
         ("error", "reason"), [(KeyboardInterrupt, "KeyboardInterrupt"), (RuntimeError("lost"), "lost")]
