@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import json
 import os
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
+from torch.utils.data.datapipes.datapipe import _IterDataPipeSerializationWrapper
 
 from tests.cli.processes import Outcome, environment
 from tests.execution.torch_files import index_of, lightning, save
@@ -45,17 +47,29 @@ class Bomb:
         return self.made_by
 
 
-def bombs(fuse: Path) -> dict[str, Bomb]:
+class Rebuilt:
+    """Becomes an object of a class of torch that unpickles a bomb when it gets its state."""
+
+    def __init__(self, bomb: Bomb) -> None:
+        self.state = pickle.dumps(bomb), False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made = _IterDataPipeSerializationWrapper, object, None
+        return copyreg._reconstructor, made, self.state  # type: ignore[attr-defined]
+
+
+def bombs(fuse: Path) -> dict[str, Bomb | Rebuilt]:
     """Ways to bring `fuse` into being."""
     return {
         "os.system": Bomb(os.system, f"touch {fuse}"),
         "subprocess": Bomb(subprocess.check_call, ["touch", str(fuse)]),
         "exec": Bomb(exec, f"open({str(fuse)!r}, 'w').close()"),
         "open": Bomb(open, str(fuse), "w"),
+        "rebuilt": Rebuilt(Bomb(os.system, f"touch {fuse}")),
     }
 
 
-NAMES = ("os.system", "subprocess", "exec", "open")
+NAMES = ("os.system", "subprocess", "exec", "open", "rebuilt")
 
 
 def state() -> dict[str, torch.Tensor]:

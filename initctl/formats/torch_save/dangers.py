@@ -90,11 +90,13 @@ _MODULES = frozenset(
         "ctypes.* _ctypes cffi.* rlcompleter faulthandler numpy.testing.* numpy.f2py.* numpy.distutils.*",
         "torch.hub torch.package.* torch.utils.cpp_extension torch.utils.bottleneck.* torch.utils.collect_env",
         "torch._inductor.* torch._dynamo.* torch.distributed.rpc.* torch.fx.experimental.* torch.jit.frontend",
+        "sympy.* numba.* jinja2.*",
         # other unpicklers
         "pickle _pickle cPickle pickletools marshal shelve dbm.* dill.* cloudpickle.* joblib.* jsonpickle.* yaml.*",
+        "torch.utils.data.datapipes.*",
         # files and the net
         "shutil tempfile zipfile tarfile fileinput mmap glob socket _socket ssl socketserver http.client http.server",
-        "requests.* httpx.* aiohttp.* urllib.request ftplib smtplib imaplib xmlrpc.* urllib3.*",
+        "mailbox requests.* httpx.* aiohttp.* urllib.request ftplib smtplib imaplib xmlrpc.* urllib3.*",
     )
     for module in row.split()
 )
@@ -123,7 +125,6 @@ _FUNCTIONS = frozenset(
         ("torch.fx", "symbolic_trace"),
         ("torch.fx.graph_module", "reduce_deploy_graph_module reduce_graph_module reduce_package_graph_module"),
         ("torch.utils._config_module", "load_config"),
-        ("torch.utils.data.datapipes.utils.decoder", "basichandlers"),
         ("numpy", "fromfile load loadtxt genfromtxt memmap save savetxt savez"),
         ("numpy.lib.npyio", "load save"),
         ("numpy.lib._npyio_impl", "load save"),

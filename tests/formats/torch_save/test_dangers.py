@@ -65,6 +65,8 @@ RUN_CODE = [
         "idlelib.pyshell.ModifiedInterpreter operator.attrgetter operator.methodcaller _operator.methodcaller",
         "types.CodeType types.FunctionType shutil.rmtree tempfile.mktemp multiprocessing.util.spawnv_passfds",
         "multiprocessing.Process concurrent.futures.ProcessPoolExecutor threading.Thread threading.Timer",
+        "torch.utils.data.datapipes.datapipe._IterDataPipeSerializationWrapper mailbox.Maildir sympy.core.add.Add",
+        "numba.cuda.deviceufunc.DeviceVectorize jinja2.Template",
         "thread.start_new_thread sys.modules sys.settrace antigravity.fly atexit.register",
     )
     for dotted in row.split()
