@@ -44,6 +44,12 @@ def write(staging: SharedStaging, name: str | None = None) -> None:
         os.pwrite(new.descriptor, b"new", 0)
 
 
+def test_the_name_of_the_directory_is_flushed(target: Path, monkeypatch: pytest.MonkeyPatch):
+    log = record_commits(monkeypatch, "make_directory")
+    begun(target)
+    assert log == ["make_directory", os.stat(target.parent).st_ino]
+
+
 def test_the_directory_is_beside_the_target_and_private(target: Path):
     staging = begun(target)
     assert staging.path == str(target.parent / ".name.parts")
