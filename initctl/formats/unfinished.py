@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from initctl import paths
 from initctl.errors import ConflictError, Problem, shown
-from initctl.formats.journals import journals_around, read_journal
+from initctl.formats.journals import journal_at, journals_around
 from initctl.grouping import grouped
 from initctl.locks import Busy, locked
 from initctl.traces import journal_path
@@ -41,7 +41,7 @@ def check_not_replaced(journal: str) -> None:
     """Raise `ConflictError` if a file that the patch of `journal` overwrites is another one by now: completing the
     patch would overwrite what somebody has restored.
     """
-    found = read_journal(journal)
+    found = journal_at(journal)
     for path in found.replaced() if found else ():
         fault = f"{shown(path)}: was replaced after the patch of it was interrupted"
         raise ConflictError(Problem("patch.interrupted", fault, giving_up(journal)))

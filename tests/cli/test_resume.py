@@ -339,6 +339,28 @@ def test_a_journal_of_another_user_counts_only_if_that_user_could_also_replace_t
     assert initctl("inspect", str(path)).status == 0
 
 
+NAMING_OPENED = """
+import sys
+from initctl.__main__ import main
+sys.addaudithook(lambda event, values: event == "open" and print(values[0], file=sys.stderr))
+main()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("owner", ["stranger", "owner of the file"])
+def test_a_journal_that_cannot_be_trusted_is_not_even_read(open_folder: Path, owner: str):
+    open_folder.chmod(0o1777)
+    path, journal = single(open_folder / "home" / "net.safetensors"), open_folder / ".initctl-journal"
+    journal.write_text("[" * 1000)
+    os.chown(path, 12345, -1)
+    os.chown(journal, 12345 if owner == "owner of the file" else 54321, -1)
+    run = subprocess.run([sys.executable, "-c", NAMING_OPENED, "inspect", path], capture_output=True, check=False)
+    opened = os.fsdecode(run.stderr).splitlines()
+    assert str(path) in opened
+    assert (str(journal) in opened) == (owner == "owner of the file")
+
+
 def test_a_patch_by_the_path_of_the_index_is_completed_by_the_hint(tmp_path: Path):
     folder = sharded(tmp_path / "a net")
     index = folder / "model.safetensors.index.json"
