@@ -93,7 +93,7 @@ class Journal:
             own = {FILES: files, OWN: identity(staged.path)}
             content = json.dumps(signed({**self._plan.to_document(), **own})) + "\n"
             write_all(staged.descriptor, content.encode(), 0)
-            staged.sync(self._mode)
+            staged.sync(self._mode, like=self._like)
             try:
                 staged.commit(on_commit=self._note_begun, is_the_end=False)
             except UncertainError as error:  # a power failure could bring back the old directory, without it
@@ -105,6 +105,15 @@ class Journal:
     def _mode(self) -> int:
         """Permissions with which everybody who may read one of the files may read this, and know of the patch."""
         return reduce(or_, (os.stat(file).st_mode & _READ for file in self._files), _OWN)
+
+    @property
+    def _like(self) -> str | None:
+        """A file whose owner, group and attributes this gets as far as the system allows, so that `_mode` is for the
+        same users, and the owner can complete the patch. None if the files have several owners: all trust root, but not
+        each other.
+        """
+        owners = {os.stat(file).st_uid for file in self._files}
+        return self._files[0] if len(owners) == 1 else None
 
     def _not_begun(self) -> StorageError | UncertainError:
         """The error of writing the journal, which may still be there. Nothing is overwritten yet."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl import ConflictError
+from initctl import ConflictError, apply
 from initctl.formats import check_files_finished, read_checkpoint
 from tests.cli.processes import initctl
 from tests.execution.checkpoints import sharded, single
@@ -222,6 +222,40 @@ def test_a_journal_that_cannot_complete_the_patch_says_how_to_give_it_up(tmp_pat
         assert advice in run.err
     journal.unlink()
     assert initctl("inspect", str(path)).status == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_owner_of_the_file_completes_a_patch_of_root(open_folder: Path):
+    good = single(open_folder / "good.safetensors")
+    path = good.with_name("net.safetensors")
+    path.write_bytes(good.read_bytes())
+    path.chmod(0o640)
+    for place in (open_folder, path):
+        os.chown(place, 65534, 65534)
+    for name, user in ((good, nullcontext), (path, nobody)):  # root first, who imports what only root may read
+        kill(name, after=1)
+        (journal,) = open_folder.glob(".initctl-journal-*")
+        ids = [(place.stat().st_uid, place.stat().st_gid, place.stat().st_mode) for place in (name, journal)]
+        assert ids[0] == ids[1]
+        assert json.loads(journal.read_text())["own"][0] == journal.stat().st_ino
+        with user():
+            apply(name, in_place="resume", threads=1)
+    assert path.read_bytes() == good.read_bytes()
+    assert sorted(os.listdir(open_folder)) == [good.name, path.name]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_journal_about_files_of_several_owners_is_one_that_all_of_them_trust(tmp_path: Path):
+    folder = sharded(tmp_path / "net")
+    owners = {f"model-{number}.safetensors": 12345 + number for number in (1, 2, 3)}
+    for name, owner in owners.items():
+        os.chown(folder / name, owner, -1)
+    folder.chmod(0o1777)
+    kill(folder, after=1)
+    assert (folder / ".initctl-journal").stat().st_uid == 0
+    for name in owners:
+        with pytest.raises(ConflictError, match="a patch was interrupted"):
+            check_files_finished([str(folder / name)])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
