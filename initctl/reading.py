@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from initctl.commit.copying import read_into
+from initctl.commit.failure import ReadError
 from initctl.dtypes import BY_NAME
-from initctl.errors import ConflictError, StorageError, shown
+from initctl.errors import Problem, StorageError, shown
 from initctl.formats.opening import close
 from initctl.layout.order import TileOrder
 from initctl.layout.pieces import AT_ONCE
 from initctl.layout.runs import Box, boxes
 from initctl.stream import RevisingLaw, Source
+from initctl.system_errors import reason
 from initctl.tensors import Block, TensorPart, TensorSpec
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ class TensorReader:
     def opened(self, file: str) -> Iterator[int]:
         """A descriptor of a file. The first files stay open; the number is limited, as a process may not open many.
 
-        Raises `ConflictError` if the file changed.
+        Raises `ConflictError` if the file changed, and `StorageError` if the body cannot read it.
         """
         with self._lock:
             if file not in self._descriptors and len(self._descriptors) < _MOST_OPEN:
@@ -132,10 +134,13 @@ class TensorReader:
         descriptor = self.checkpoint.open(self._files[file]) if kept is None else kept
         try:
             yield descriptor
-        except ConflictError:
-            raise self.checkpoint.changed(self._files[file]) from None
-        except StorageError as error:
-            raise error.prefixed(f"{shown(os.path.join(self.checkpoint.directory, file))}: ") from error
+        except ReadError as error:
+            if error.descriptor != descriptor:  # the body also reads another file
+                raise
+            if error.is_short:
+                raise self.checkpoint.changed(self._files[file]) from None
+            fault = f"{shown(os.path.join(self.checkpoint.directory, file))}: cannot be read: {reason(error)}"
+            raise StorageError(Problem("input.unreadable", fault)) from error
         finally:
             if kept is None:
                 close(descriptor)

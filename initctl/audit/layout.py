@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.audit.verification import FileDifference, Lost
 from initctl.errors import shown
-from initctl.formats.opening import close
 from initctl.formats.safetensors import LENGTH_BYTES
 from initctl.formats.state_dicts.ties import FORMAT
 from initctl.formats.writing.torch_save import TORCH
-from initctl.reading import read_array
+from initctl.reading import TensorReader
 
 if TYPE_CHECKING:
     from initctl.formats import Checkpoint
@@ -104,12 +103,9 @@ def _headers(checkpoint: Checkpoint, renewed: Mapping[str, RenewedFile] = Mappin
         if new := renewed.get(file.name):
             found.append(new.layout.parts[0][1])
             continue
-        descriptor = checkpoint.open(file)
-        try:
-            length = int.from_bytes(read_array(descriptor, 0, LENGTH_BYTES).tobytes(), "little")
-            found.append(read_array(descriptor, 0, LENGTH_BYTES + length).tobytes())
-        finally:
-            close(descriptor)
+        with TensorReader(checkpoint) as reader:
+            length = int.from_bytes(reader.read_range(file.name, 0, LENGTH_BYTES).tobytes(), "little")
+            found.append(reader.read_range(file.name, 0, LENGTH_BYTES + length).tobytes())
     return found
 
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from initctl.commit import effects
-from initctl.errors import ConflictError, Problem, StorageError
+from initctl.commit.failure import ReadError
 from initctl.stores.descriptors import Fetched
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ _PROBED = 4 << 10
 def copy_range(source: int, destination: int, start: int, stop: int, offset: int) -> None:
     """Copy the bytes from `start` to `stop` of descriptor `source` to `offset` of `destination`.
 
-    Raises `ConflictError` if the source ends before `stop`, `StorageError` if it cannot be read, and `OSError` if
-    writing fails.
+    Raises `ReadError` if the source ends before `stop` or cannot be read, and `OSError` if writing fails.
     """
     reached = _copy_in_kernel(source, destination, start, stop, offset)
     at_once = _FETCHED_AT_ONCE if isinstance(source, Fetched) else _READ_AT_ONCE
@@ -38,9 +37,8 @@ def copy_range(source: int, destination: int, start: int, stop: int, offset: int
 
 
 def read_into(source: int, room: memoryview, offset: int) -> None:
-    """Fill `room` with the bytes of descriptor `source`, starting at `offset`.
-
-    Raises `ConflictError` if the source ends too early, `StorageError` if it cannot be read.
+    """Fill `room` with the bytes of descriptor `source`, starting at `offset`. Raises `ReadError`, or what the store of
+    the source raises.
     """
     if isinstance(source, Fetched):
         source.read_into(room, offset)
@@ -49,10 +47,9 @@ def read_into(source: int, room: memoryview, offset: int) -> None:
         try:
             length = os.preadv(source, [room], offset)
         except OSError as error:
-            message = f"the checkpoint cannot be read: {error.strerror}"
-            raise StorageError(Problem("input.unreadable", message)) from error
+            raise ReadError(source, error) from error
         if not length:
-            raise ConflictError(Problem("input.changed", "the checkpoint became shorter while it was read"))
+            raise ReadError(source)
         room = room[length:]
         offset += length
 

@@ -12,9 +12,20 @@ from initctl.errors import Problem, StorageError, shown
 from initctl.system_errors import reason
 
 
+class ReadError(OSError):
+    """The file open at `descriptor` cannot be read, or ended too early if this `is_short`. Whoever opened it raises an
+    error that names it.
+    """
+
+    def __init__(self, descriptor: int, error: OSError | None = None) -> None:
+        super().__init__(error.errno if error else 0, error.strerror if error else "it became shorter meanwhile")
+        self.descriptor = descriptor
+        self.is_short = error is None
+
+
 @contextmanager
 def storage_errors(path: str) -> Iterator[None]:
-    """Turn an `OSError` from the body, which writes `path`, into a `StorageError`."""
+    """Turn an `OSError` from the body, which writes `path` and may read it, into a `StorageError`."""
     try:
         yield
     except OSError as error:
@@ -30,7 +41,8 @@ def _problem(path: str, error: OSError) -> Problem:
     if error.errno in (errno.EBUSY, errno.EXDEV) and _is_mount_point(path):
         fault = f"{shown(path)}: is a mount point, which cannot be replaced in one step"
         return Problem("storage.mount_point", fault, "write to another place with -o, or mount the directory above it")
-    return Problem("storage.failed", f"{shown(path)}: cannot be written: {_reason(error)}")
+    what = "read" if isinstance(error, ReadError) else "written"
+    return Problem("storage.failed", f"{shown(path)}: cannot be {what}: {_reason(error)}")
 
 
 def _is_mount_point(path: str) -> bool:

@@ -55,8 +55,10 @@ class NewFile:
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """The descriptor. If the file is not open, it is opened for the body of the `with`."""
-        with nullcontext() if self.descriptor >= 0 else self:
+        """The descriptor. If the file is not open, it is opened for the body of the `with`. Errors of the system in the
+        body are `StorageError` about this file.
+        """
+        with nullcontext() if self.descriptor >= 0 else self, storage_errors(self.target):
             yield self.descriptor
 
     def sync(self, mode: int, *, like: str | None = None) -> None:

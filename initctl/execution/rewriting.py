@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from initctl.checksums import is_computed, lift, renew, settle
+from initctl.commit.failure import storage_errors
 from initctl.commit.patching import PatchedFile
 from initctl.commit.reserving import check_space, held, reserve
 from initctl.errors import Problem, UncertainError, UsageError, listed, shown
@@ -75,7 +76,7 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
         if patches:
             journal.begin()
         for file, content in patches:
-            with PatchedFile(real_path(checkpoint, file)) as patched:
+            with PatchedFile(real_path(checkpoint, file)) as patched, storage_errors(patched.path):
                 checkpoint.check_opened(file, patched.descriptor)
                 _overwrite(writer, patched.descriptor, content, patched.sync)
         end.enter_context(undisturbed())

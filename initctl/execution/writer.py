@@ -16,7 +16,6 @@ from initctl.checksums import Sums, check_task, refuse, renew, sum_tasks
 from initctl.commit import effects
 from initctl.commit.claims import claimed
 from initctl.commit.copying import write_all
-from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import NewDirectory
 from initctl.commit.replacing import replace_directory, replace_file
 from initctl.commit.reserving import check_space, held, reserve, set_size, share
@@ -159,7 +158,7 @@ class Writer:
         """
         found = []
         for content, new, *_, sums in self._filled(draft, pieces, path):
-            with new.opened() as descriptor, storage_errors(new.target):
+            with new.opened() as descriptor:
                 self.workers.run(sum_tasks(descriptor, content.sections, sums))
                 found.append({section: sums.known(descriptor, *section) for section in content.sections})
                 effects.flush(descriptor)
@@ -225,7 +224,7 @@ class Writer:
 
     def _finish(self, content: Content, new: NewFile, sums: Sums) -> None:
         """Write the checksums of a file, and flush it to the disk."""
-        with new.opened() as descriptor, storage_errors(new.target):
+        with new.opened() as descriptor:
             self.change(partial(renew, sums=sums), descriptor, content.layout.checksums)
             write_parts(descriptor, content.layout.closing(descriptor))
             new.sync(content.mode, like=content.like)
@@ -245,7 +244,7 @@ class Writer:
             begun = [self._begun(content, new, reader) for content, new in files]
             check_space(os.path.dirname(path), _needed(begun), path)
             for one in begun:
-                with one.new.opened() as descriptor, storage_errors(one.new.target):
+                with one.new.opened() as descriptor:
                     reserve(descriptor, one.space, one.new.target)
             for one in begun:
                 self._copy_and_fill(one, reader)
@@ -255,7 +254,7 @@ class Writer:
     def _begun(self, content: Content, new: NewFile, reader: TensorReader) -> _Begun:
         """Set the size of `new`, and let it share what is kept with the source, as far as the file system can."""
         size, rest = content.layout.size, content.kept
-        with new.opened() as descriptor, storage_errors(new.target):
+        with new.opened() as descriptor:
             set_size(descriptor, size, new.target)
             if content.source:
                 with reader.opened(content.source.name) as source:
@@ -270,8 +269,7 @@ class Writer:
     def _copy_and_fill(self, begun: _Begun, reader: TensorReader) -> None:
         """Write everything that does not depend on a whole tensor, and verify what is copied."""
         content, new, *_, sums = begun
-        with ExitStack() as stack, storage_errors(new.target):
-            descriptor = stack.enter_context(new.opened())
+        with new.opened() as descriptor, ExitStack() as stack:
             sources = {name: stack.enter_context(reader.opened(name)) for name in content.files}
             write_parts(descriptor, content.layout.parts)
             copying = content.copying(sources, descriptor)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from initctl.commit.copying import copy_range, write_all, write_over_zeros
-from initctl.errors import ConflictError, StorageError
+from initctl.commit.failure import ReadError
 from tests.commit.folders import refusing
 
 if TYPE_CHECKING:
@@ -109,20 +109,20 @@ def test_a_file_of_holes_is_copied_as_zeros(tmp_path: Path):
 
 
 @pytest.mark.parametrize("system", [in_kernel, without_the_call])
-def test_a_source_that_became_shorter_is_a_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system):
+def test_a_source_that_became_shorter_is_the_side_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system):
     system(monkeypatch)
     with two_files(tmp_path) as (source, destination):
         os.truncate(tmp_path / "source", SIZE - 1)
-        with pytest.raises(ConflictError, match="became shorter while it was read"):
+        with pytest.raises(ReadError, match="became shorter") as raised:
             copy_range(source, destination, 0, SIZE, 0)
+        assert (raised.value.descriptor, raised.value.is_short) == (source, True)
 
 
-def test_a_source_that_cannot_be_read_is_told_as_the_input(tmp_path: Path):
-    with (
-        two_files(tmp_path, reading=os.O_WRONLY) as (source, destination),
-        pytest.raises(StorageError, match="the checkpoint cannot be read"),
-    ):
-        copy_range(source, destination, 0, SIZE, 0)
+def test_a_source_that_cannot_be_read_is_the_side_that_failed(tmp_path: Path):
+    with two_files(tmp_path, reading=os.O_WRONLY) as (source, destination):
+        with pytest.raises(ReadError, match="Bad file descriptor") as raised:
+            copy_range(source, destination, 0, SIZE, 0)
+        assert (raised.value.descriptor, raised.value.is_short) == (source, False)
 
 
 @pytest.mark.parametrize("system", [in_kernel, without_the_call])
@@ -132,8 +132,9 @@ def test_a_destination_that_cannot_be_written_is_the_systems_error(
     system(monkeypatch)
     with two_files(tmp_path) as (source, _):
         destination = os.open(tmp_path / "destination", os.O_RDONLY)
-        with pytest.raises(OSError, match="Bad file descriptor"):
+        with pytest.raises(OSError, match="Bad file descriptor") as raised:
             copy_range(source, destination, 0, SIZE, 0)
+        assert not isinstance(raised.value, ReadError)
         os.close(destination)
 
 
