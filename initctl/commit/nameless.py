@@ -72,7 +72,6 @@ class Window(RawIOBase):
 
 
 def _on_disk() -> int:
-    """A descriptor of a new file whose name is removed already."""
-    descriptor, path = tempfile.mkstemp(prefix="initctl-")
-    os.unlink(path)
-    return descriptor
+    """A descriptor of a new file that never had a name, if the system can make one; or else it is removed already."""
+    with tempfile.TemporaryFile(prefix="initctl-", buffering=0) as stream:
+        return os.dup(stream.fileno())

@@ -91,6 +91,17 @@ def test_the_file_has_no_name_and_is_gone_when_it_is_closed(new):
         os.fstat(closed)
 
 
+def test_a_file_on_the_disk_never_has_a_name_that_could_be_left_behind(tmp_path, monkeypatch):
+    try:
+        os.close(os.open(tmp_path, os.O_RDWR | os.O_TMPFILE))
+    except (AttributeError, OSError):
+        pytest.skip("this system makes no files without a name")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delattr(os, "unlink")
+    with NamelessFile("net.safetensors", in_memory=False):
+        assert os.listdir(tmp_path) == []
+
+
 def test_an_open_file_stays_open_and_keeps_its_bytes_while_others_open_it(new, window):
     place, content = window
     with new.opened() as descriptor:

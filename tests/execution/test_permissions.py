@@ -59,6 +59,16 @@ def test_none_reaches_a_distributed_copy(tmp_path: Path, bit: int):
     assert modes(tmp_path / "out") == {0o750}
 
 
+def test_a_new_copy_has_the_permissions_of_the_checkpoint_and_the_next_keeps_its_own(tmp_path: Path):
+    source, out = single(tmp_path / "model.safetensors"), tmp_path / "out.safetensors"
+    source.chmod(0o600)
+    initctl.apply(source, out, rules=RULES)
+    assert modes(out) == {0o600}
+    out.chmod(0o644)
+    initctl.apply(source, out, rules=RULES)
+    assert modes(out) == {0o644}
+
+
 @special
 def test_none_reaches_the_copy_of_a_file(tmp_path: Path, bit: int):
     source = single(tmp_path / "model.safetensors")
