@@ -11,6 +11,8 @@ from initctl.commit import effects
 
 _COPIED = stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO
 """The permission bits that are copied."""
+_OF_DIRECTORIES = stat.S_ISGID | stat.S_ISVTX
+"""Bits that say whose the new files of a directory are, and who may remove them. Those of a file lend an identity."""
 _OF_CONTENT = ("security.capability", "security.evm", "security.ima")
 """Extended attributes that are never copied: rights for one program, and signatures of the old content."""
 _NAMES = {"system.posix_acl_access": "access control list", "system.posix_acl_default": "default access control list"}
@@ -29,14 +31,15 @@ def give_permissions(path: str, mode: int) -> None:
     """Give `path` the read, write and execute permissions of `mode`, and nothing else.
 
     Set-user-ID, set-group-ID and sticky bits are never copied: the result belongs to the user who runs initctl, and
-    somebody else's set-user-ID program would run with that user's rights. All permissions of results are set here.
+    somebody else's set-user-ID program would run with that user's rights.
     """
     effects.change_mode(path, mode & _COPIED)
 
 
 def give_attributes(path: str, mode: int, like: str) -> list[str]:
     """Give `path` the permissions of `mode`, and the owner, group, access control lists and other extended attributes
-    of the file or directory `like`. Returns the names of those that the system does not allow.
+    of the file or directory `like`. A directory also gets its set-group-ID and sticky bits. Returns the names of those
+    that the system does not allow.
 
     A new file has those that its directory gives by default. They are removed: they could let others read it.
     """
@@ -49,7 +52,10 @@ def give_attributes(path: str, mode: int, like: str) -> list[str]:
     wanted, found = _attributes(like), _attributes(path)
     differing = (name for name in sorted(wanted.keys() | found.keys()) if wanted.get(name) != found.get(name))
     refused = [name for name in differing if not _set(path, name, wanted.get(name))]
-    give_permissions(path, mode)  # last, since they would also widen what an access control list gives
+    bits = mode & _OF_DIRECTORIES if stat.S_ISDIR(old.st_mode) else 0
+    effects.change_mode(path, mode & _COPIED | bits)  # last: it would also widen what an access control list gives
+    if bits & ~os.stat(path).st_mode:  # the system drops this bit without an error
+        lost.append("set-group-ID bit")
     return lost + [_NAMES.get(name, f"extended attribute {name}") for name in refused]
 
 

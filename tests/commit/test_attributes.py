@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import struct
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from initctl.commit import effects
 from initctl.commit.attributes import give_attributes
 from tests.commit.folders import refusing
+from tests.nobody import nobody
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +73,29 @@ def test_a_directory_keeps_what_it_gives_by_default(tmp_path: Path, pair: tuple[
     os.setxattr(tmp_path / "one", DEFAULT, acl())
     assert give_attributes(str(tmp_path / "other"), 0o750, str(tmp_path / "one")) == []
     assert attributes(str(tmp_path / "other")) == {DEFAULT: acl()}
+
+
+def test_only_a_directory_keeps_its_set_group_id_and_sticky_bits(tmp_path: Path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}-file").touch()
+    assert give_attributes(str(tmp_path / "other"), 0o7750, str(tmp_path / "one")) == []
+    assert give_attributes(str(tmp_path / "other-file"), 0o7750, str(tmp_path / "one-file")) == []
+    assert stat.S_IMODE((tmp_path / "other").stat().st_mode) == 0o3750
+    assert stat.S_IMODE((tmp_path / "other-file").stat().st_mode) == 0o750
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to a group that it is not in")
+def test_a_set_group_id_bit_that_the_system_drops_without_an_error_is_named():
+    with TemporaryDirectory() as folder:
+        paths = [os.path.join(folder, name) for name in ("one", "other")]
+        for path in paths:
+            os.mkdir(path)
+            os.chown(path, 65534, 1234)
+        os.chmod(folder, 0o755)
+        with nobody():
+            assert give_attributes(paths[1], 0o2750, paths[0]) == ["set-group-ID bit"]
+        assert stat.S_IMODE(os.stat(paths[1]).st_mode) == 0o750
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

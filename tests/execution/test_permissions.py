@@ -96,7 +96,14 @@ def test_in_place_none_stays_on_what_is_written_anew_and_files_that_stay_are_not
     stayed = {name for name, status in after.items() if status.st_ino == before[name]}
     assert stayed == {"config.json", "empty", "notes.txt", "model.safetensors.index.json"}
     assert {stat.S_IMODE(status.st_mode) for name, status in after.items() if name not in stayed} == {0o750}
-    assert stat.S_IMODE(source.stat().st_mode) == stat.S_IMODE((source / "extra").stat().st_mode) == 0o750
+
+
+@special
+def test_in_place_directories_keep_the_bits_that_lend_no_identity(tmp_path: Path, bit: int):
+    source = marked(sharded(tmp_path / "model"), bit)
+    assert initctl.apply(source, in_place=True, rules=RULES).warnings == ()
+    for folder in (source, source / "extra", source / "extra" / "deep"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o750 | (bit & ~stat.S_ISUID)
 
 
 @special
