@@ -11,7 +11,7 @@ leftovers.py      what a process that was killed left behind
 reserving.py      disk space: blocks shared with the source, or reserved
 copying.py        bytes from file to file, copied by the kernel if possible
 places.py         where output can go
-mounts.py         buckets that are mounted as file systems
+mounts.py         mounted file systems: local ones, buckets, and mount points
 nameless.py       files without a name, which are uploaded in parts
 claims.py         what no other process may change meanwhile
 tree.py           everything below a directory

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from initctl.commit.mounts import mount_of
+from initctl.commit.mounts import mount_point_problem
 from initctl.errors import Problem, StorageError, shown
 from initctl.system_errors import reason
 
@@ -38,17 +38,10 @@ def as_storage_error(error: OSError, path: str) -> StorageError:
 
 
 def _problem(path: str, error: OSError) -> Problem:
-    if error.errno in (errno.EBUSY, errno.EXDEV) and _is_mount_point(path):
-        fault = f"{shown(path)}: is a mount point, which cannot be replaced in one step"
-        return Problem("storage.mount_point", fault, "write to another place with -o, or mount the directory above it")
+    if error.errno in (errno.EBUSY, errno.EXDEV) and (problem := mount_point_problem(os.path.realpath(path))):
+        return problem
     what = "read" if isinstance(error, ReadError) else "written"
     return Problem("storage.failed", f"{shown(path)}: cannot be {what}: {_reason(error)}")
-
-
-def _is_mount_point(path: str) -> bool:
-    target = os.path.realpath(path)
-    mount = mount_of(target)
-    return mount is not None and mount.point == target
 
 
 def _reason(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""Buckets that are mounted as file systems: they look local, but a directory cannot appear there in one step."""
+"""Mounted file systems: those that no other machine writes to, buckets, and mount points, which stay where they are."""
 
 from __future__ import annotations
 
@@ -45,12 +45,7 @@ class Mount(NamedTuple):
 
 def mount_of(path: str, table: str = _TABLE) -> Mount | None:
     """The file system that the real `path` is on, or will be; None if the system does not say."""
-    try:
-        with open(table, encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
-            mounts = [_mount(line) for line in stream]
-    except OSError:
-        return None
-    around = [mount for mount in mounts if os.path.commonpath([mount.point, path]) == mount.point]
+    around = [mount for mount in _mounts(table) if _is_at_or_below(path, mount.point)]
     return max(reversed(around), key=lambda mount: len(mount.point), default=None)  # of two at one point, the last
 
 
@@ -61,6 +56,38 @@ def check_no_bucket(path: str, output: str, what: str, table: str = _TABLE) -> N
         place = f"{shown(output)}: is on {shown(mount.point)}, a bucket that {mount.bucket} has mounted"
         hint = "write to a local disk, and upload the result"
         raise StorageError(Problem("storage.bucket", f"{place}, where {what}", hint))
+
+
+def check_no_mount_point(path: str, table: str = _TABLE) -> None:
+    """Raise `StorageError` if the real `path`, which is to be replaced, is a mount point or contains one. Nothing can
+    take the place of a mount point, and a directory that contains one cannot be removed.
+    """
+    if problem := mount_point_problem(path, table):
+        raise StorageError(problem)
+
+
+def mount_point_problem(path: str, table: str = _TABLE) -> Problem | None:
+    """What is wrong with the real `path` if `check_no_mount_point` raises an error; None if not."""
+    inside = [mount.point for mount in _mounts(table) if _is_at_or_below(mount.point, path)]
+    point = min(inside, key=len, default=None)
+    if point is None:
+        return None
+    fault = f"{shown(point)}: is a mount point, which cannot be replaced in one step"
+    hint = "write to another place with -o" + (", or mount the directory above it" if point == path else "")
+    return Problem("storage.mount_point", fault, hint)
+
+
+def _mounts(table: str) -> list[Mount]:
+    """All that are mounted; none if the system does not say."""
+    try:
+        with open(table, encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+            return [_mount(line) for line in stream]
+    except OSError:
+        return []
+
+
+def _is_at_or_below(path: str, other: str) -> bool:
+    return os.path.commonpath([path, other]) == other
 
 
 def _mount(line: str) -> Mount:

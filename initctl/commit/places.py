@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from initctl import paths
+from initctl.commit.mounts import check_no_mount_point
 from initctl.commit.staging import StagedFile
 from initctl.errors import Problem, StorageError, UsageError, shown
 from initctl.hub_cache import check_not_cached
@@ -29,6 +30,7 @@ def check_file_place(path: str) -> None:
         raise StorageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name a regular file"))
     check_not_cached(target)
     check_parent(target, path)
+    check_no_mount_point(target)
     with StagedFile(target):
         pass  # only creating a file beside the target proves that it is possible
 

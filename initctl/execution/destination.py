@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl import paths
 from initctl.commit.attributes import new_file_mode
-from initctl.commit.mounts import check_no_bucket
+from initctl.commit.mounts import check_no_bucket, check_no_mount_point
 from initctl.commit.places import check_parent, is_open_stream
 from initctl.commit.replacing import check_exchange
 from initctl.commit.tree import tree
@@ -71,8 +71,9 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     """The destination of a result of `checkpoint` at `output`.
 
     A symbolic link is followed, so that it still points to the result. Raises `UsageError` if `output` is the input,
-    `StorageError` if its directory is missing, and `ConflictError` if it must not be replaced: a file that is not a
-    checkpoint unless `overwrite` is true, and any file or directory if `overwrite` is false.
+    `StorageError` if its directory is missing or if it is a mount point, and `ConflictError` if it must not be
+    replaced: a file that is not a checkpoint unless `overwrite` is true, and any file or directory if `overwrite` is
+    false.
     """
     path = paths.real(output)
     if is_open_stream(output):
@@ -97,6 +98,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
         hint = _EMPTY_PREFIX if is_new_only else "leave --no-clobber out to replace it"
         raise ConflictError(Problem("output.exists", f"{shown(output)}: exists", hint))
     _check_kind(path, output, is_directory=is_directory)
+    check_no_mount_point(path)
     if is_directory:
         check_not_here(path)
     else:

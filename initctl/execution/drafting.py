@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from initctl import paths
-from initctl.commit.mounts import check_no_bucket
+from initctl.commit.mounts import check_no_bucket, check_no_mount_point
 from initctl.execution.destination import (
     Destination,
     check_in_place,
@@ -93,6 +93,7 @@ def _in_place(writer: Writer, dropped: Sequence[str]) -> tuple[Draft, Destinatio
     if not touched:
         return None
     place = Destination(real_path(checkpoint, touched[0]), touched[0].mode)
+    check_no_mount_point(place.path)
     return _replacing(writer, {touched[0].name: touched[0]}), place
 
 
@@ -106,6 +107,7 @@ def _exchanging(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequ
     checkpoint = writer.checkpoint
     check_not_here(checkpoint.target)
     check_no_bucket(checkpoint.target, checkpoint.path, "a directory cannot be replaced in one step")
+    check_no_mount_point(checkpoint.target)
     check_no_parts(checkpoint.target)
     names = {os.path.relpath(real_path(checkpoint, file), checkpoint.directory): file for file in touched}
     place = Destination(

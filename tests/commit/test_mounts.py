@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.commit.mounts import check_no_bucket, mount_of
+from initctl.commit.mounts import check_no_bucket, check_no_mount_point, mount_of
 from initctl.errors import StorageError
 
 if TYPE_CHECKING:
@@ -75,9 +75,21 @@ def test_a_bucket_is_named_and_what_is_impossible_there(table: str):
     check_no_bucket("/mnt/nfs/out", "out", "it is impossible", table)
 
 
+@pytest.mark.parametrize(
+    ("path", "point"), [("/mnt/nfs", "/mnt/nfs"), ("/mnt", "/mnt/s3"), ("/mnt/s3", "/mnt/s3"), ("/mnt/s", None)]
+)
+def test_the_outermost_mount_point_at_or_below_a_path_is_named(table: str, path: str, point: str | None):
+    if point is None:
+        check_no_mount_point(path, table)
+        return
+    with pytest.raises(StorageError, match=f"^{point}: is a mount point, which cannot be replaced in one step"):
+        check_no_mount_point(path, table)
+
+
 def test_a_system_without_the_table_is_taken_as_it_is(tmp_path: Path):
     assert mount_of("/home", str(tmp_path / "missing")) is None
     check_no_bucket("/home", "out", "it is impossible", str(tmp_path / "missing"))
+    check_no_mount_point("/", str(tmp_path / "missing"))
 
 
 def test_this_system_has_one(tmp_path: Path):

@@ -10,6 +10,7 @@ import pytest
 
 from initctl.commit.places import check_file_place
 from initctl.errors import StorageError, UsageError
+from tests.binding import bound
 from tests.commit.folders import contents
 
 if TYPE_CHECKING:
@@ -45,3 +46,11 @@ def test_the_directory_must_be_there(tmp_path: Path):
         check_file_place(str(tmp_path / "missing" / "new"))
     with pytest.raises(StorageError, match="file is not a directory"):
         check_file_place(str(tmp_path / "file" / "new"))
+
+
+def test_a_file_that_is_mounted_there_is_not_replaced(tmp_path: Path):
+    for name in ("elsewhere", "file"):
+        (tmp_path / name).touch()
+    fault = "file: is a mount point, which cannot be replaced in one step"
+    with bound(tmp_path / "elsewhere", tmp_path / "file") as place, pytest.raises(StorageError, match=fault):
+        check_file_place(str(place))
