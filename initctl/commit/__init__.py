@@ -4,6 +4,7 @@ new_files.py      new files and directories, written and flushed to the disk
 replacing.py      the one step in which they take their place
 staging.py        a file or a directory that is removed unless it takes its place
 shared_staging.py a file or a directory that several processes write
+linking.py        which files of other users cannot be hard-linked
 patching.py       an existing file, overwritten in place
 effects.py        every call that changes files
 attributes.py     permissions, and what a new file keeps of the one that it replaces

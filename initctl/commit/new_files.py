@@ -111,15 +111,11 @@ class NewDirectory:
         """
         was_missing = False
         with storage_errors(self.target):
-            for parent, names in tree(source):
-                below = os.path.relpath(parent, source)
-                if any(map(is_staged, below.split(os.sep))):
-                    continue
+            for below, names in rest_of(source, without):
                 _make_directories(os.path.join(self.path, below))
                 for name in names:
-                    relative = os.path.normpath(os.path.join(below, name))
-                    if relative not in without and not is_staged(name):
-                        was_missing |= _link(os.path.join(parent, name), os.path.join(self.path, relative))
+                    with storage_errors(os.path.join(self.target, name)):
+                        was_missing |= _link(os.path.join(source, name), os.path.join(self.path, name))
         return was_missing
 
     def sync(self, mode: int, *, like: str, is_same: bool = False) -> list[str]:
@@ -139,6 +135,17 @@ class NewDirectory:
                     give_permissions(directory, own)
                 sync_directory(directory)
         return lost
+
+
+def rest_of(source: str, without: Container[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each directory in `source`, from the deepest, and the files in it, but those `without` and what initctl stages.
+    All names are relative to `source`.
+    """
+    for parent, names in tree(source):
+        below = os.path.relpath(parent, source)
+        if not any(map(is_staged, below.split(os.sep))):
+            files = (os.path.normpath(os.path.join(below, name)) for name in names if not is_staged(name))
+            yield below, [file for file in files if file not in without]
 
 
 def _link(path: str, target: str) -> bool:

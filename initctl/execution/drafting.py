@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from initctl import paths
+from initctl.commit.linking import unlinkable
 from initctl.commit.mounts import check_no_bucket, check_no_mount_point
+from initctl.errors import Problem, StorageError, shown
 from initctl.execution.destination import (
     Destination,
     check_in_place,
@@ -117,7 +119,22 @@ def _exchanging(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequ
         check=partial(check_not_here, checkpoint.target),
         without=dropped,
     )
-    return _replacing(writer, names), place
+    return _replacing(writer, names | _copied(checkpoint, {*dropped, *names})), place
+
+
+def _copied(checkpoint: Checkpoint, without: Container[str]) -> dict[str, CheckpointFile]:
+    """The other files, but those `without`, that a new directory cannot share with the old one. They are copied.
+
+    Raises `StorageError` if a copy would not be the same: of a link, of a file that has other names, or of a journal.
+    """
+    names = unlinkable(checkpoint.directory, without=without)
+    files = {file.name: file for file in (*checkpoint.files, *checkpoint.other_files)} if names else {}
+    for name in names:
+        path = os.path.join(checkpoint.directory, name)
+        if name not in files or paths.is_link(path) or os.stat(path).st_nlink > 1:
+            fault = f"{shown(path)}: belongs to another user, and the system does not permit a hard link to it"
+            raise StorageError(Problem("storage.hard_link", fault, "write to another place with -o"))
+    return {name: files[name] for name in names}
 
 
 def _replacing(writer: Writer, files: Mapping[str, CheckpointFile]) -> Draft:

@@ -64,6 +64,8 @@ _EXPLAINED = {
         "output.read_only",
         "output.strangers",
         "patch.",
+        "storage.hard_link",
+        "storage.mount_point",
     ),
     "torch": (
         "optimizer.",

@@ -176,6 +176,17 @@ def test_a_directory_whose_files_cannot_all_be_shared_stays_as_it_was(
     assert snapshot(model.parent) == before
 
 
+def test_a_file_that_cannot_be_linked_is_named(model: Path, monkeypatch: pytest.MonkeyPatch):
+    link = os.link
+
+    def failing(path: str, target: str, **options: bool) -> None:
+        refusing(errno.EPERM)() if path.endswith("four") else link(path, target, **options)
+
+    monkeypatch.setattr(os, "link", failing)
+    with pytest.raises(StorageError, match="model/sub/deep/four: cannot be written: Operation not permitted"):
+        rewrite(model, "one", b"new")
+
+
 def test_a_subdirectory_that_cannot_be_read_is_not_dropped(model: Path, monkeypatch: pytest.MonkeyPatch):
     real, before = os.scandir, snapshot(model.parent)
 
