@@ -103,6 +103,7 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
         check_not_here(path)
     else:
         check_not_cached(path, _ELSEWHERE)
+        _check_not_protected(output)
         check_files_finished([path])
         if not overwrite:
             _check_is_checkpoint(path, output)
@@ -120,9 +121,8 @@ def _mode(checkpoint: Checkpoint, *, is_directory: bool) -> int:
 
 
 def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, patch: bool) -> None:
-    """Raise `ConflictError` if `files` of `checkpoint`, to be replaced or patched, have other hard links.
-
-    Raises `UsageError` for a distributed checkpoint.
+    """Raise `ConflictError` if `files` of `checkpoint`, to be replaced or patched, have other hard links, or are links
+    to write-protected files. Raises `UsageError` for a distributed checkpoint.
     """
     if checkpoint.is_distributed:
         message = f"{shown(checkpoint.path)}: a distributed checkpoint cannot be replaced in place"
@@ -130,6 +130,7 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, p
     for file in files:
         path = real_path(checkpoint, file)
         check_not_cached(path, _ELSEWHERE)
+        _check_not_protected(os.path.join(checkpoint.directory, file.name))
         if os.stat(path).st_nlink > 1:
             others = "whose content would change too" if patch else "which would keep the old content"
             message = f"{shown(path)}: has other hard links, {others}"
@@ -168,6 +169,17 @@ def check_no_parts(path: str) -> None:
     if begun := sorted(name for name in os.listdir(path) if are_parts(name)):
         message = f"{shown(os.path.join(path, begun[0]))}: parts of another result are begun there"
         raise ConflictError(Problem("output.parts", message, "commit them, or remove them"))
+
+
+def _check_not_protected(path: str) -> None:
+    """Raise `ConflictError` if `path` is a symbolic link to a write-protected file.
+
+    Stores such as those of DVC and git-annex protect their files, which are named by hashes of their contents.
+    """
+    if paths.is_link(path) and paths.is_file(path) and not os.stat(path).st_mode & stat.S_IWUSR:
+        message = f"{shown(path)}: is a symbolic link to a write-protected file, which would be replaced"
+        hint = f"write to another file with -o, or name {shown(paths.real(path))} instead"
+        raise ConflictError(Problem("output.link", message, hint))
 
 
 def _check_is_other(checkpoint: Checkpoint, path: str, output: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -49,6 +49,46 @@ def test_a_link_to_the_file_stays_and_the_file_is_replaced(tmp_path: Path):
     assert os.readlink(link) == str(path)
     assert os.listdir(tmp_path / "links") == ["link"]
     assert_written(before, path.read_bytes(), WEIGHTS)
+
+
+@pytest.fixture
+def protected(tmp_path: Path) -> Path:
+    """A link to a file in a store that names files by their contents, as DVC makes it."""
+    stored = single(tmp_path / ".dvc" / "cache" / "files" / "md5" / "ab" / ("c" * 30))
+    stored.chmod(0o444)
+    (tmp_path / "model.safetensors").symlink_to(stored.relative_to(tmp_path))
+    return tmp_path / "model.safetensors"
+
+
+def refuse_link(link: Path, source: Path, **options: Any) -> None:
+    """In place, `link` is refused, and the message has the path of the file that it leads to."""
+    before = snapshot(link.parent)
+    with pytest.raises(initctl.ConflictError) as raised:
+        initctl.apply(source, rules=["layers.*.weight=zeros"], **options)
+    (problem,) = raised.value.problems
+    assert problem.code == "output.link"
+    assert problem.message == f"{link}: is a symbolic link to a write-protected file, which would be replaced"
+    assert problem.hint == f"write to another file with -o, or name {link.resolve()} instead"
+    assert snapshot(link.parent) == before
+
+
+def test_a_link_to_a_write_protected_file_is_refused(protected: Path):
+    refuse_link(protected, protected, in_place=True)
+
+
+def test_a_directory_with_a_link_to_a_write_protected_shard_is_refused(protected: Path):
+    refuse_link(protected, protected.parent, in_place=True)
+
+
+@pytest.mark.parametrize("force", [True, None])
+def test_an_output_that_is_a_link_to_a_write_protected_file_is_refused(protected: Path, force: bool | None):
+    source = single(protected.parent / "source.safetensors")
+    refuse_link(protected, source, output=protected, overwrite=force)
+
+
+def test_a_write_protected_file_itself_is_replaced(protected: Path):
+    path = protected.resolve()
+    assert initctl.apply(path, in_place=True, rules=["norm.weight=zeros"]).files == (path.name,)
 
 
 def test_of_one_touched_shard_only_that_file_changes(tmp_path: Path):
