@@ -18,39 +18,42 @@
 
 Every error is an `InitctlError`, every warning an `InitctlWarning`. `initctl help`, in a shell, explains rules.
 
-`import initctl` does not import torch or rich. The classes of results are imported on first use.
+`import initctl` imports nothing else: each function and class is imported on first use. So the command line, too, is
+ready for a signal before it loads anything large.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
-from initctl.api.judging import doctor, suggest
-from initctl.api.models import init_, param_init_fn
-from initctl.api.planning import changes, load_plan, plan
-from initctl.api.reading import diff, inspect, stats
-from initctl.api.verifying import load_manifest, verify
-from initctl.api.writing import apply, new, parts
-from initctl.errors import (
-    ConflictError,
-    FitError,
-    InitctlError,
-    InitctlWarning,
-    InputError,
-    Problem,
-    RuleError,
-    StorageError,
-    UncertainError,
-    UsageError,
-)
 from initctl.version import __version__
 
+TYPE_CHECKING = False
+"""As in `typing`, which takes longer to import than all that is imported here."""
+
 if TYPE_CHECKING:
+    from initctl.api.judging import doctor, suggest
+    from initctl.api.models import init_, param_init_fn
+    from initctl.api.planning import changes, load_plan, plan
+    from initctl.api.reading import diff, inspect, stats
+    from initctl.api.verifying import load_manifest, verify
+    from initctl.api.writing import apply, new, parts
     from initctl.applied import Applied
     from initctl.audit import Verification
     from initctl.creating import Created
     from initctl.diagnosing import Diagnosis
     from initctl.differences import Differences
     from initctl.distributed.parts import Parts
+    from initctl.errors import (
+        ConflictError,
+        FitError,
+        InitctlError,
+        InitctlWarning,
+        InputError,
+        Problem,
+        RuleError,
+        StorageError,
+        UncertainError,
+        UsageError,
+    )
     from initctl.manifest import Changes, Manifest
     from initctl.planning import Plan
     from initctl.statistics import Statistics
@@ -96,23 +99,45 @@ __all__ = [
     "verify",
 ]
 
-_RESULTS = {
-    "Applied": "initctl.applied",
-    "Diagnosis": "initctl.diagnosing",
-    "Differences": "initctl.differences",
-    "Changes": "initctl.manifest",
-    "Created": "initctl.creating",
-    "Manifest": "initctl.manifest",
-    "Parts": "initctl.distributed.parts",
-    "Plan": "initctl.planning",
-    "Statistics": "initctl.statistics",
-    "Suggestions": "initctl.suggesting",
-    "Verification": "initctl.audit",
+_HOMES = {
+    "initctl.api.judging": ("doctor", "suggest"),
+    "initctl.api.models": ("init_", "param_init_fn"),
+    "initctl.api.planning": ("changes", "load_plan", "plan"),
+    "initctl.api.reading": ("diff", "inspect", "stats"),
+    "initctl.api.verifying": ("load_manifest", "verify"),
+    "initctl.api.writing": ("apply", "new", "parts"),
+    "initctl.applied": ("Applied",),
+    "initctl.audit": ("Verification",),
+    "initctl.creating": ("Created",),
+    "initctl.diagnosing": ("Diagnosis",),
+    "initctl.differences": ("Differences",),
+    "initctl.distributed.parts": ("Parts",),
+    "initctl.errors": (
+        "ConflictError",
+        "FitError",
+        "InitctlError",
+        "InitctlWarning",
+        "InputError",
+        "Problem",
+        "RuleError",
+        "StorageError",
+        "UncertainError",
+        "UsageError",
+    ),
+    "initctl.manifest": ("Changes", "Manifest"),
+    "initctl.planning": ("Plan",),
+    "initctl.statistics": ("Statistics",),
+    "initctl.suggesting": ("Suggestions",),
 }
+"""The modules that names come from."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> type:
-    if name not in _RESULTS:
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: type = getattr(import_module(_RESULTS[name]), name)
-    return found
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

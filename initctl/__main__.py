@@ -5,7 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from typing import NoReturn
+
+TYPE_CHECKING = False
+"""As in `typing`, whose import takes long: until `main` is called, a signal makes Python write a traceback."""
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _COLLECTED_AFTER = 100_000
 """New objects: modules and tables of tensors have hardly any cycles, and each collection would walk all of them."""

@@ -173,6 +173,8 @@ main()
 @pytest.mark.parametrize(
     ("module", "end"),
     [
+        ("initctl.cli", (-signal.SIGINT, "", "")),
+        ("initctl.errors", (-signal.SIGINT, "", "")),
         ("initctl.cli.main", (-signal.SIGINT, "", "")),
         ("initctl.cli.apply", (130, "", "initctl: error: interrupted by SIGINT\n")),
     ],
@@ -191,6 +193,12 @@ main()
 """
     process = subprocess.Popen([sys.executable, "-c", loading], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert ended(process) == end
+
+
+def test_a_program_that_imports_the_library_keeps_its_own_end_by_a_signal():
+    importing = "import signal, initctl; initctl.plan; print(signal.getsignal(signal.SIGINT).__name__)"
+    done = subprocess.run([sys.executable, "-c", importing], capture_output=True, check=True)
+    assert done.stdout == b"default_int_handler\n"
 
 
 @pytest.mark.parametrize("others", ["SIGTERM, signal.SIGINT", "SIGTERM, signal.SIGHUP", "SIGINT, signal.SIGHUP"])
