@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from initctl.errors import InputError, Problem, UsageError, listed, shown
-from initctl.formats.checkpoint import STALE
+from initctl.formats.checkpoint import LEFT_OUT, STALE
 
 if TYPE_CHECKING:
     from initctl.execution.output_format import Conversion
@@ -22,14 +22,18 @@ DROP_STALE = "drop"
 
 
 class StaleDecision(NamedTuple):
-    """The names of the other files that are not copied, and warnings about this."""
+    """The names of the other files that are not copied, warnings about this, and whether others are copied at all."""
 
     dropped: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    is_copy: bool = False
 
     def replacing(self, warnings: Sequence[Problem]) -> tuple[Problem, ...]:
-        """A plan's `warnings` and these, without the warning about stale files: it is decided by now."""
-        return (*(problem for problem in warnings if problem.code != STALE), *self.warnings)
+        """A plan's `warnings` and these, without the warning about stale files, since it is decided by now, and, if
+        nothing is copied, without that about files that a copy leaves out.
+        """
+        settled = [STALE] if self.is_copy else [STALE, LEFT_OUT]
+        return (*(problem for problem in warnings if problem.code not in settled), *self.warnings)
 
 
 def decide_stale(
@@ -52,8 +56,9 @@ def decide_stale(
         raise UsageError(Problem("output.patch", fault, f"remove it yourself, or use --stale {KEEP_STALE}"))
     from initctl.formats.directories.companions import left_out_below
 
-    warnings = () if output is None else left_out_below(checkpoint)
-    return StaleDecision(checkpoint.stale if stale == DROP_STALE else (), warnings)
+    is_copy = output is not None
+    warnings = left_out_below(checkpoint) if is_copy else ()
+    return StaleDecision(checkpoint.stale if stale == DROP_STALE else (), warnings, is_copy)
 
 
 def _undecided(checkpoint: Checkpoint, *, in_place: bool) -> InputError:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 IN_MEMORY = "memory"
 """The format of a model in memory."""
 STALE = "directory.stale"
+LEFT_OUT = "directory.left_out"
 """The code of the warning about stale files. It is dropped if an option already answers it."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from initctl.errors import Problem, listed, shown
-from initctl.formats.checkpoint import STALE, Checkpoint
+from initctl.formats.checkpoint import LEFT_OUT, STALE, Checkpoint
 from initctl.formats.directories.folder import read_folder
 from initctl.formats.directories.nested import folders_with_weights
 from initctl.formats.directories.weight_names import FOLDERS, WeightName, is_another_copy, twins, weight_name
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _OTHER_WEIGHTS = "directory.other_weights"
 _WEIGHTS_BELOW = "directory.weights_below"
-_LEFT_OUT = "directory.left_out"
 _WARNINGS = {
     STALE: (
         "also contains the same model in {}, which no rule changes",
@@ -31,9 +30,9 @@ _WARNINGS = {
         "also contains weights in {}, left unchanged",
         "use --component FOLDER to initialize one such folder; --require-all does not cover them",
     ),
-    _LEFT_OUT: (
+    LEFT_OUT: (
         "a copy at another place leaves out {}",
-        "only regular files and links to files in the directory are copied; replace a link with the file itself",
+        "only regular files, and links to files in the directory, are copied; copy others yourself if you trust them",
     ),
 }
 """By code: the fault of some files, and what to do."""
@@ -58,7 +57,7 @@ def companions(
         *_warning(STALE, path, found),
         *_warning(_OTHER_WEIGHTS, path, others),
         *_warning(_WEIGHTS_BELOW, location.whole, elsewhere),
-        *_warning(_LEFT_OUT, location.whole, list(map(location.named, here.left_out))),
+        *_warning(LEFT_OUT, location.whole, list(map(location.named, here.left_out))),
     )
     return stale, warnings
 
@@ -66,7 +65,7 @@ def companions(
 def left_out_below(checkpoint: Checkpoint) -> tuple[Problem, ...]:
     """A warning about files that a copy leaves out, except those directly in the checkpoint's folder."""
     names = checkpoint.below.left_out
-    return _warning(_LEFT_OUT, checkpoint.whole, [n for n in names if os.path.dirname(n) != checkpoint.component])
+    return _warning(LEFT_OUT, checkpoint.whole, [n for n in names if os.path.dirname(n) != checkpoint.component])
 
 
 def _in_folders(location: Location) -> Iterator[str]:

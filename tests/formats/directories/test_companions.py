@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -183,6 +183,25 @@ class TestLinks:
             assert f"{place}{name}" in text
             assert not os.path.lexists(tmp_path / "out" / place / name)
         assert all(b"secret" not in path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+
+    @pytest.mark.parametrize("in_place", [True, "patch"])
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_that_leave_the_directory_stay_in_place_without_a_warning(
+        self, tmp_path: Path, in_place: Literal[True, "patch"], count: int
+    ):
+        shards = {f"{number}.safetensors": (f"w{number}",) for number in range(count)}
+        sharded(folder := tmp_path / "model", shards)
+        (folder / "link").symlink_to("/etc/shadow")
+        os.mkfifo(folder / "pipe")
+        applied = initctl.apply(folder, in_place=in_place, rules=["w*=ones"])
+        assert (applied.plan.warnings, applied.warnings) == ((), ())
+        assert os.readlink(folder / "link") == "/etc/shadow"
+        assert (folder / "pipe").is_fifo()
+
+    def test_that_leave_the_directory_do_not_matter_to_one_file(self, tmp_path: Path):
+        folder = self.model(tmp_path, "file")
+        (folder / "link").symlink_to("/etc/shadow")
+        assert initctl.apply(folder, tmp_path / "out.pt", rules=RULES).plan.warnings == ()
 
     def test_that_stay_in_the_directory_are_copied_as_files(self, tmp_path: Path):
         folder = self.model(tmp_path, "file")
