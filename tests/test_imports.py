@@ -43,10 +43,10 @@ LAYERS = (
     {"tensors"},
     {"argument_types", "display", "schemas", "topics"},
     {"dtypes", "coworkers", "threads", "events", "suggestions", "entry_points", "grouping", "locks", "traces"},
-    {"hub_cache", "integers", "paths", "system_errors"},
+    {"hub_cache", "integers", "system_errors"},
     {"errors"},
     {"excerpt"},
-    {"arguments", "births", "escaping", "undisturbed", "version"},
+    {"arguments", "births", "escaping", "paths", "undisturbed", "version"},
 )
 """From the top: a part imports itself and what stands in lower layers; what shares one does not import each other."""
 ONE_PART = {"__init__", "api"}

@@ -71,14 +71,15 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     """The destination of a result of `checkpoint` at `output`.
 
     A symbolic link is followed, so that it still points to the result. Raises `UsageError` if `output` is the input,
-    `StorageError` if its directory is missing or if it is a mount point, and `ConflictError` if it must not be
-    replaced: a file that is not a checkpoint unless `overwrite` is true, and any file or directory if `overwrite` is
-    false.
+    `StorageError` if its directory is missing or if it is a mount point, and `ConflictError` if it is in Hugging Face's
+    cache, or must not be replaced: a file that is not a checkpoint unless `overwrite` is true, and any file or
+    directory if `overwrite` is false.
     """
     path = paths.real(output)
     if is_open_stream(output):
         raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name a regular file"))
     check_parent(path, output)
+    check_not_cached(path)
     if is_directory:
         check_no_bucket(path, output, "a directory cannot appear in one step")
     if checkpoint.is_directory and os.path.commonpath([path, checkpoint.target]) == checkpoint.target != path:
@@ -102,7 +103,6 @@ def destination(checkpoint: Checkpoint, output: str, *, is_directory: bool, over
     if is_directory:
         check_not_here(path)
     else:
-        check_not_cached(path, _ELSEWHERE)
         _check_not_protected(output)
         check_files_finished([path])
         if not overwrite:
@@ -129,7 +129,7 @@ def check_in_place(checkpoint: Checkpoint, files: Iterable[CheckpointFile], *, p
         raise UsageError(Problem("output.distributed", message, "write to a new directory with -o"))
     for file in files:
         path = real_path(checkpoint, file)
-        check_not_cached(path, _ELSEWHERE)
+        check_not_cached(path)
         _check_not_protected(os.path.join(checkpoint.directory, file.name))
         if os.stat(path).st_nlink > 1:
             others = "whose content would change too" if patch else "which would keep the old content"

@@ -160,7 +160,8 @@ def refuse(path: Path, code: str, *rules: str) -> None:
     with pytest.raises(initctl.ConflictError) as raised:
         initctl.apply(path, in_place=True, rules=rules or ["layers.*.weight=zeros"])
     (problem,) = raised.value.problems
-    assert (problem.code, problem.hint) == (code, "write to another file with -o")
+    hint = "write to a place outside of this cache" if code == "output.cached" else "write to another file with -o"
+    assert (problem.code, problem.hint) == (code, hint)
     assert snapshot(path.parent) == before
 
 
@@ -178,6 +179,42 @@ def test_a_cached_file_is_refused_as_an_output_too(tmp_path: Path):
     before = snapshot(tmp_path)
     with pytest.raises(initctl.ConflictError, match="is in the Hugging Face cache"):
         initctl.apply(source, blob, rules=["norm.weight=zeros"])
+    assert snapshot(tmp_path) == before
+
+
+@pytest.fixture
+def cached(tmp_path: Path) -> Path:
+    """A revision in the cache: a directory with a file that, as on Windows, is not a link."""
+    revision = tmp_path / "hub" / "models--org--name" / "snapshots" / ("1" * 40)
+    single(revision / "model.safetensors")
+    return revision
+
+
+@pytest.mark.parametrize("given", ["model.safetensors", "new.safetensors", "", "../new", "..", "../..", "../../blobs"])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_nothing_is_written_to_a_repository_in_the_cache(tmp_path: Path, cached: Path, given: str, is_new: bool):
+    single(tmp_path / "in" / "model.safetensors")
+    before, output = snapshot(tmp_path), cached / given
+    is_file = given.endswith(".safetensors")
+    with pytest.raises(initctl.ConflictError) as raised:
+        if is_new:
+            initctl.new(output, like=tmp_path / "in", rules=["*=zeros"])
+        else:
+            initctl.apply(tmp_path / "in" / ("model.safetensors" if is_file else ""), output, rules=["norm.*=zeros"])
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.hint) == ("output.cached", "write to a place outside of this cache")
+    assert snapshot(tmp_path) == before
+
+
+def test_a_revision_in_the_cache_is_refused_in_place(cached: Path):
+    refuse(cached, "output.cached")
+
+
+def test_the_whole_cache_is_not_replaced(tmp_path: Path, cached: Path):
+    sharded(tmp_path / "in")
+    before = snapshot(tmp_path)
+    with pytest.raises(initctl.ConflictError, match="contains files that are not part of the result"):
+        initctl.apply(tmp_path / "in", tmp_path / "hub", rules=["norm.*=zeros"], overwrite=True)
     assert snapshot(tmp_path) == before
 
 
