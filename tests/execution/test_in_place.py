@@ -16,6 +16,7 @@ from tests.commit.folders import contents, snapshot
 from tests.execution.checkpoints import assert_written, recomputed, sharded, single
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 WEIGHTS = {f"layers.{i}.weight": recomputed(f"layers.{i}.weight", Normal(0, 1), (8, 8)) for i in range(2)}
@@ -190,17 +191,20 @@ def cached(tmp_path: Path) -> Path:
     return revision
 
 
+WRITING: dict[str, Callable[[Path, Path], object]] = {
+    "apply": lambda source, output: initctl.apply(source, output, rules=["norm.*=zeros"]),
+    "new": lambda source, output: initctl.new(output, like=source, rules=["*=zeros"]),
+}
+
+
 @pytest.mark.parametrize("given", ["model.safetensors", "new.safetensors", "", "../new", "..", "../..", "../../blobs"])
-@pytest.mark.parametrize("is_new", [True, False])
-def test_nothing_is_written_to_a_repository_in_the_cache(tmp_path: Path, cached: Path, given: str, is_new: bool):
-    single(tmp_path / "in" / "model.safetensors")
-    before, output = snapshot(tmp_path), cached / given
-    is_file = given.endswith(".safetensors")
+@pytest.mark.parametrize("command", WRITING)
+def test_nothing_is_written_to_a_repository_in_the_cache(tmp_path: Path, cached: Path, given: str, command: str):
+    file = single(tmp_path / "in" / "model.safetensors")
+    source = file if given.endswith(".safetensors") else file.parent
+    before = snapshot(tmp_path)
     with pytest.raises(initctl.ConflictError) as raised:
-        if is_new:
-            initctl.new(output, like=tmp_path / "in", rules=["*=zeros"])
-        else:
-            initctl.apply(tmp_path / "in" / ("model.safetensors" if is_file else ""), output, rules=["norm.*=zeros"])
+        WRITING[command](source, cached / given)
     (problem,) = raised.value.problems
     assert (problem.code, problem.hint) == ("output.cached", "write to a place outside of this cache")
     assert snapshot(tmp_path) == before
