@@ -21,13 +21,13 @@ def is_open_stream(path: str) -> bool:
 
 
 def check_file_place(path: str) -> None:
-    """Raise `StorageError` if no file can be created at `path`, or if something else than a regular file is there;
-    `ConflictError` if it leads into Hugging Face's cache; and `UsageError` if it is a URL.
+    """Raise `StorageError` if no file can be created at `path`; `ConflictError` if it leads into Hugging Face's cache;
+    and `UsageError` if it is a URL, or if something else than a regular file is there.
     """
     check_is_local(path)
     target = paths.real(path)
     if is_open_stream(path) or (paths.is_there(target) and not paths.is_file(target)):
-        raise StorageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name a regular file"))
+        raise UsageError(Problem("output.kind", f"{shown(path)}: is not a regular file", "name a regular file"))
     check_not_cached(target)
     check_parent(target, path)
     check_no_mount_point(target)

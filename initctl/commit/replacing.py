@@ -157,4 +157,4 @@ def _sync_committed(directory: str) -> None:
 
 
 def _taken(target: str) -> ConflictError:
-    return ConflictError(Problem("output.exists", f"{shown(target)}: exists"))
+    return ConflictError(Problem("output.exists", f"{shown(target)}: exists", "leave --no-clobber out to replace it"))

@@ -204,7 +204,7 @@ def _check_kind(path: str, output: str, *, is_directory: bool) -> None:
         message = f"{shown(output)}: is a file, but the result is a directory"
         raise UsageError(Problem("output.kind", message, "name a directory"))
     if not is_directory and not stat.S_ISREG(mode):
-        raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file"))
+        raise UsageError(Problem("output.kind", f"{shown(output)}: is not a regular file", "name a regular file"))
 
 
 def _check_new(path: str, output: str) -> None:

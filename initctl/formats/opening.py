@@ -154,6 +154,9 @@ def read_small(path: str, at_most: int) -> bytes:
 def unreadable(path: str, error: OSError | ValueError) -> InputError | StorageError:
     """The `error` of reading the file at `path`: an `InputError` if the file is at fault, or a `StorageError`."""
     if isinstance(error, FileNotFoundError):
+        if os.path.islink(path):
+            fault = f"{shown(path)}: is a link to a file that does not exist: {shown(os.path.realpath(path))}"
+            return InputError(Problem("file.missing", fault, "put that file in its place, or name another"))
         hint = about_home(path) or did_you_mean_url(path) or _about_url(path) or did_you_mean_path(path)
         return InputError(Problem("file.missing", f"{shown(path)}: no such file or directory", hint))
     if not isinstance(error, OSError):

@@ -105,8 +105,8 @@ class Manifest:
 
 
 def check_replaceable(path: str) -> None:
-    """Raise `StorageError` if no file can be created at `path`, and `ConflictError` if there is a file that is neither
-    empty nor a manifest.
+    """Raise `StorageError` if no file can be created at `path`, `UsageError` if something else than a regular file is
+    there, and `ConflictError` if there is a file that is neither empty nor a manifest.
     """
     check_file_place(path)
     status = status_at(path)

@@ -19,8 +19,8 @@ _BEGINNING = b"<!doctype html>"
 def check_replaceable(path: str) -> None:
     """Raise an error if no page can be written to `path`. Call it before the work that the page shows.
 
-    Raises `StorageError` if no file can be created there, or if something else than a regular file is there, and
-    `ConflictError` for a file that is neither empty nor a page.
+    Raises `StorageError` if no file can be created there, `UsageError` if something else than a regular file is there,
+    and `ConflictError` for a file that is neither empty nor a page.
     """
     check_file_place(path)
     if status_at(path) and not _is_page(path):

@@ -59,6 +59,7 @@ _EXPLAINED = {
         "convert.",
         "output.choice",
         "output.ending",
+        "output.link",
         "output.not_checkpoint",
         "output.patch",
         "output.read_only",

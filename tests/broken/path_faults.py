@@ -84,7 +84,7 @@ FAULTS = (
     Fault("E01-missing", missing, "file.missing", "no such file or directory"),
     Fault("E01-in-a-missing-folder", in_a_missing_folder, "file.missing", "no such file or directory"),
     Fault("E01-pipe", pipe, "file.kind", "is not a regular file"),
-    Fault("E01-link-to-nothing", link_to_nothing, "file.missing", "no such file or directory"),
+    Fault("E01-link-to-nothing", link_to_nothing, "file.missing", "is a link to a file that does not exist: "),
     Fault("E01-link-to-itself", link_to_itself, "file.unreadable", "cannot be read: "),
     Fault("E01-below-a-file", below_a_file, "file.unreadable", "cannot be read: Not a directory"),
     Fault("E01-empty-directory", empty_directory, "directory.empty", "contains no files; check that the download"),

@@ -30,7 +30,7 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     places = [str(tmp_path / name) for name in ("directory", "link", "pipe")]
     for place in [*places, "/dev/null", "/dev/stdout", f"/dev/fd/{sys.__stdin__.fileno() if sys.__stdin__ else 0}"]:
-        with pytest.raises(StorageError, match="is not a regular file"):
+        with pytest.raises(UsageError, match="is not a regular file"):
             check_file_place(place)
 
 

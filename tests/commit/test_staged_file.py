@@ -170,7 +170,7 @@ def test_no_clobber_refuses_a_file_that_appeared_meanwhile(tmp_path: Path):
     with StagedFile(str(target)) as staged:
         staged.sync(0o644)
         target.write_bytes(b"theirs")
-        with pytest.raises(ConflictError, match="out: exists"):
+        with pytest.raises(ConflictError, match="out: exists; leave overwrite=False out to replace it"):
             staged.commit(no_clobber=True)
     assert contents(tmp_path) == {"out": b"theirs"}
 

@@ -306,8 +306,8 @@ class TestInPlaceAFileKeeps:
         warnings = initctl.apply(folder, in_place=True, rules=rules(ALL, 1)).warnings
         assert {warning.code for warning in warnings} == {"output.attributes"}
         assert (
-            f"{folder}: the new one does not have the extended attribute user.mine of the old one: "
-            "this is not permitted; set them again, if you may"
+            f"{folder}: does not keep, since this is not permitted, what the old one had: "
+            "extended attribute user.mine; set them again, if you may"
         ) in map(str, warnings)
         assert initctl.verify(folder, folder, rules=rules(ALL, 1)).holds
 

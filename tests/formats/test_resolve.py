@@ -226,6 +226,16 @@ def test_a_missing_path_is_an_error(tmp_path: Path):
         assert raised.value.problems[0].code == "file.missing"
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "model"])
+def test_a_link_to_a_missing_file_is_named_as_a_link(tmp_path: Path, name: str):
+    (tmp_path / name).symlink_to("objects/123")
+    with pytest.raises(InputError) as raised:
+        read_checkpoint(tmp_path / name)
+    (problem,) = raised.value.problems
+    fault = f"{tmp_path / name}: is a link to a file that does not exist: {tmp_path}/objects/123"
+    assert (problem.code, problem.message) == ("file.missing", fault)
+
+
 @pytest.mark.parametrize("path", ["a\0b", "d" * 5000])
 def test_a_path_that_the_system_does_not_take_is_an_error(path: str):
     with pytest.raises(InputError, match="cannot be read: ") as raised:
