@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from initctl.display.tables import Displayed, Report, count
 from initctl.errors import Problem, UsageError, listed, shown
 from initctl.grouping import grouped
-from initctl.hub_cache import check_not_cached
 from initctl.initializers import KEEP
 from initctl.planning.action import Action, Kept
 from initctl.planning.documents import SCHEMA, check_replaceable, signed, table_digest, tensors_digest
@@ -123,9 +122,10 @@ class Plan(Displayed):
 
         The file appears in one step. It replaces a plan or an empty file, and any other file only with `overwrite`.
         Raises `ConflictError` if another file is there, or `path` leads into Hugging Face's cache; `UsageError` if it
-        is a URL or a file of the checkpoint, or the plan is for a model in memory; `StorageError`; `UncertainError`.
+        is a URL, a file of the checkpoint, or not a regular file, or if the plan is for a model in memory;
+        `StorageError`; `UncertainError`.
         """
-        from initctl.commit.places import check_is_local, check_parent
+        from initctl.commit.places import check_file_place
         from initctl.commit.staging import write_file
 
         if self.checkpoint.is_in_memory:
@@ -136,10 +136,7 @@ class Plan(Displayed):
         if os.path.exists(path) and any(table.holds(path) for table in tables):
             fault = f"{shown(path)}: is a file of the plan's own checkpoint"
             raise UsageError(Problem("output.input", fault, "name another file"))
-        check_is_local(path)
-        target = os.path.realpath(path)
-        check_not_cached(target)
-        check_parent(target, path)
+        check_file_place(path)
         if not overwrite:
             check_replaceable(path)
         write_file(path, [(json.dumps(self.to_document(), indent=1) + "\n").encode()])

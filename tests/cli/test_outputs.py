@@ -11,6 +11,7 @@ import initctl
 from tests.cli.checkpoints import OLD, shards
 
 RULES = ("-r", "*.bias=ones")
+OUT = ("-o", "out.safetensors")
 
 
 @pytest.fixture
@@ -103,6 +104,27 @@ def test_a_file_called_like_stdout_is_refused(call, net, command, option):
     done = call(command, "net.safetensors", option, "-", *RULES)
     assert (done.status, done.err) == (2, "initctl: error: -: initctl writes files, not to stdout; name a file\n")
     assert entries(net.parent) == ["net.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("apply", "-o"),
+        ("plan", "--save"),
+        ("plan", "--force", "--save"),
+        ("plan", "--html"),
+        ("apply", *OUT, "--report"),
+    ],
+    ids=" ".join,
+)
+def test_a_pipe_is_refused_and_stays(call, net, arguments):
+    os.mkfifo(pipe := net.with_name("pipe"))
+    command, *options = arguments
+    done = call(command, "net.safetensors", *options, "pipe", *RULES)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("initctl: error: pipe: is not a regular file; name a regular file\n")
+    assert pipe.is_fifo()
+    assert entries(net.parent) == ["net.safetensors", "pipe"]
 
 
 class TestAFileInTheHubCache:
