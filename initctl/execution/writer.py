@@ -234,7 +234,7 @@ class Writer:
         """Warn of what `path` has not kept of the file or directory that it replaces."""
         if lost:
             what = listed(list(dict.fromkeys(lost)), at_most=5)
-            fault = f"{shown(path)}: does not keep, since this is not permitted, what the old one had: {what}"
+            fault = f"{shown(path)}: lacks some of what the old one had, since this is not permitted: {what}"
             self.warnings.append(Problem("output.attributes", fault, "set them again, if you may"))
 
     def _filled(self, draft: Draft, files: Sequence[tuple[Content, NewFile]], path: str) -> list[_Begun]:

@@ -306,7 +306,7 @@ class TestInPlaceAFileKeeps:
         warnings = initctl.apply(folder, in_place=True, rules=rules(ALL, 1)).warnings
         assert {warning.code for warning in warnings} == {"output.attributes"}
         assert (
-            f"{folder}: does not keep, since this is not permitted, what the old one had: "
+            f"{folder}: lacks some of what the old one had, since this is not permitted: "
             "extended attribute user.mine; set them again, if you may"
         ) in map(str, warnings)
         assert initctl.verify(folder, folder, rules=rules(ALL, 1)).holds
