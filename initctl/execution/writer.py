@@ -12,6 +12,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl import paths
 from initctl.checksums import Sums, check_task, refuse, renew, sum_tasks
 from initctl.commit import effects
 from initctl.commit.claims import claimed
@@ -199,7 +200,7 @@ class Writer:
         """Keep what other programs wrote to the directory that was replaced in place, and is `old` now, after its files
         were linked and before it was replaced. Raises `UncertainError` if some of it is lost.
         """
-        if place.without is None:
+        if place.without is None or not paths.is_directory(old):  # another program had removed it
             return
         made = NewDirectory(place.path, place.path)
         try:

@@ -8,7 +8,7 @@ ROWS = {"S": 62, "P": 53, "D": 11, "I": 23, "R": 29, "Y": 12, "N": 16, "E": 30, 
 ELSEWHERE = {
     "S52": "test_a_million_records_cost_little_time_and_memory test_many_names_do_not_make_each_other_match",
     "S54": "test_a_sparse_file_of_gigabytes_is_read_at_once",
-    "S61": "test_a_source_that_became_shorter_is_a_conflict",
+    "S61": "test_a_source_that_became_shorter_is_the_side_that_failed",
     "S62": "test_a_file_that_changes_while_it_is_copied_is_a_conflict",
     "P01": "test_nothing_is_run_and_torch_is_not_imported",
     "P02": "test_nothing_is_run_and_torch_is_not_imported",

@@ -492,7 +492,8 @@ HOSTILE = "import os; os.write(1, b'hostile'); os._exit(3)"
 NEW = """
 import sys
 begin = sys.path.pop(0)
-import initctl, json, pathlib
+import json, pathlib
+import initctl.creating  # the process of the caller imports what it needs from where it always does
 sys.path[:0] = [begin, ".", pathlib.Path("a path is not a string"), sys.argv[1]]
 try: print(initctl.new("new", config="config").files)
 except initctl.StorageError as error: print(error.problems[0].code, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -134,6 +135,23 @@ def test_a_shard_that_another_program_saves_in_the_last_moment_is_said_to_be_los
     monkeypatch.setattr(effects, "exchange", exchange_after_it_changed)
     with pytest.raises(initctl.UncertainError, match=r"is in place, but what another .*lost: .*model-1.safetensors"):
         initctl.apply(net, in_place=True, rules=RULES)
+    assert initctl.verify(net, rules=RULES).holds
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
+def test_a_directory_that_another_program_removes_in_the_last_moment_is_there_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    net = sharded(tmp_path / "net")
+    exchange = effects.exchange
+
+    def exchange_after_it_was_removed(one: str, other: str) -> None:
+        if os.path.realpath(other) == str(net):
+            shutil.rmtree(net)
+        exchange(one, other)
+
+    monkeypatch.setattr(effects, "exchange", exchange_after_it_was_removed)
+    initctl.apply(net, in_place=True, rules=RULES)
     assert initctl.verify(net, rules=RULES).holds
     assert [path.name for path in tmp_path.iterdir()] == ["net"]
 

@@ -73,7 +73,7 @@ def test_they_are_copied_and_all_other_files_stay_the_same(folder: Path):
             assert after[name][:2] == entry[:2]
             assert (after[name].inode == entry.inode) == (name not in THEIRS)
     assert {(folder / name).stat().st_uid for name in THEIRS} == {NOBODY}
-    lost = "the new one does not have the owner of the old one: this is not permitted"
+    lost = "lacks some of what the old one had, since this is not permitted: owner"
     assert {warning.message for warning in applied.warnings} == {f"{folder / name}: {lost}" for name in THEIRS}
     assert os.listdir(folder.parent) == ["model"]
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from initctl.errors import ConflictError, StorageError
+from initctl.errors import ConflictError, StorageError, UsageError
 from initctl.page import check_replaceable, write_page
 from initctl.page.content import Page
 
@@ -31,12 +31,16 @@ def test_no_other_file_is_replaced(tmp_path, content):
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("place", ["none/p.html", "folder", "file/p.html", "/dev/null", "/dev/stdout", "/proc/p.html"])
-def test_a_place_that_cannot_be_written_is_refused(tmp_path, monkeypatch, place):
+NOWHERE = dict.fromkeys(["none/p.html", "file/p.html", "/proc/p.html"], StorageError)
+NO_FILES = dict.fromkeys(["folder", "/dev/null", "/dev/stdout"], UsageError)
+
+
+@pytest.mark.parametrize(("place", "error"), [*NOWHERE.items(), *NO_FILES.items()])
+def test_a_place_that_cannot_be_written_is_refused(tmp_path, monkeypatch, place, error):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError):
+    with pytest.raises(error):
         check_replaceable(place)
 
 
