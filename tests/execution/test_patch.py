@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ import initctl
 from initctl.commit import effects
 from initctl.events import Committed, Progress
 from initctl.stream import Normal
+from initctl.traces import is_journal
 from tests.commit.folders import contents, snapshot
 from tests.events import on
 from tests.execution.checkpoints import assert_written, recomputed, sharded, single
@@ -171,6 +173,24 @@ class TestWhatStopsIt:
         with pytest.raises(initctl.StorageError, match=r"No space left on device: [\d,]+ bytes are needed"):
             patch(folder)
         assert contents(tmp_path) == before
+
+    def test_as_a_signal_comes_while_the_journal_is_removed_is_too_late(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        path, unlink = single(tmp_path / "model.safetensors"), effects.unlink
+
+        def unlink_while_a_signal_comes(name: str) -> None:
+            if is_journal(os.path.basename(name)):
+                signal.raise_signal(signal.SIGTERM)
+            unlink(name)
+
+        monkeypatch.setattr(effects, "unlink", unlink_while_a_signal_comes)
+        before = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("the signal was not held back"))
+        try:
+            patch(path)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        assert list(tmp_path.iterdir()) == [path]
 
     @pytest.mark.parametrize(
         ("error", "reason"), [(KeyboardInterrupt, "KeyboardInterrupt"), (RuntimeError("lost"), "lost")]
