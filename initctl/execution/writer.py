@@ -17,6 +17,7 @@ from initctl.checksums import Sums, check_task, refuse, renew, sum_tasks
 from initctl.commit import effects
 from initctl.commit.claims import claimed
 from initctl.commit.copying import write_all
+from initctl.commit.failure import storage_errors
 from initctl.commit.new_files import NewDirectory
 from initctl.commit.replacing import replace_directory, replace_file
 from initctl.commit.reserving import check_space, held, reserve, set_size, share
@@ -198,18 +199,21 @@ class Writer:
 
     def _keep_late(self, old: str, draft: Draft, place: Destination) -> None:
         """Keep what other programs wrote to the directory that was replaced in place, and is `old` now, after its files
-        were linked and before it was replaced. Raises `UncertainError` if some of it is lost.
+        were linked and before it was replaced. Raises `UncertainError` if some of it may be lost.
         """
-        if place.without is None or not paths.is_directory(old):  # another program had removed it
+        if place.without is None:
             return
         made = NewDirectory(place.path, place.path)
         try:
+            with storage_errors(place.path):
+                if not paths.is_directory(old):  # another program had removed it
+                    return
             if made.link_rest(old, without={*place.without, *draft.contents}):
                 made.sync(place.mode, like=old, is_same=True)
             replace(self.checkpoint, directory=old).check_unchanged(draft.sources)
         except InitctlError as error:
             why = "; ".join(problem.message for problem in error.problems)
-            fault = f"{shown(place.path)}: is in place, but what another program wrote to it meanwhile is lost: {why}"
+            fault = f"{shown(place.path)}: is in place, but what others wrote to it meanwhile may be lost: {why}"
             raise UncertainError(Problem("storage.late", fault, "write it again")) from error
 
     def write_window(self, content: Content, new: NewFile, reader: TensorReader) -> None:

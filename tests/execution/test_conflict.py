@@ -133,7 +133,7 @@ def test_a_shard_that_another_program_saves_in_the_last_moment_is_said_to_be_los
         exchange(one, other)
 
     monkeypatch.setattr(effects, "exchange", exchange_after_it_changed)
-    with pytest.raises(initctl.UncertainError, match=r"is in place, but what another .*lost: .*model-1.safetensors"):
+    with pytest.raises(initctl.UncertainError, match=r"is in place, but what others .*lost: .*model-1.safetensors"):
         initctl.apply(net, in_place=True, rules=RULES)
     assert initctl.verify(net, rules=RULES).holds
     assert [path.name for path in tmp_path.iterdir()] == ["net"]
