@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeAlias
 
-Handlers: TypeAlias = dict[int, Callable[[int, FrameType | None], Any] | int | None]
+_Handlers: TypeAlias = dict[int, Callable[[int, FrameType | None], Any] | int | None]
 ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that ask a process to end."""
 
@@ -32,7 +32,7 @@ def delayed() -> Iterator[list[int]]:
     if threading.get_ident() != threading.main_thread().ident:
         yield waiting
         return
-    handlers: Handlers = {number: signal.getsignal(number) for number in ENDING}
+    handlers: _Handlers = {number: signal.getsignal(number) for number in ENDING}
     try:
         for number in ENDING:
             signal.signal(number, lambda number, _: waiting.append(number))
@@ -43,7 +43,7 @@ def delayed() -> Iterator[list[int]]:
             signal.raise_signal(number)
 
 
-def _restore(handlers: Handlers) -> None:
+def _restore(handlers: _Handlers) -> None:
     """Put all `handlers` back, even if one of them raises an exception meanwhile."""
     try:
         while handlers:

@@ -10,6 +10,7 @@ from typing import Self
 from initctl.commit import effects
 from initctl.commit.attributes import give_attributes, give_permissions
 from initctl.commit.failure import storage_errors
+from initctl.commit.leftovers import discard
 from initctl.commit.tree import tree
 from initctl.traces import is_staged, staged_path
 
@@ -157,7 +158,11 @@ def _link(path: str, target: str) -> bool:
             return False
         staged = staged_path(target)
         effects.link(path, staged)
-        effects.rename(staged, target)
+        try:
+            effects.rename(staged, target)
+        except OSError:
+            discard(staged)
+            raise
     return True
 
 

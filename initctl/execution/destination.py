@@ -178,7 +178,7 @@ def _check_not_protected(path: str) -> None:
     """
     if paths.is_link(path) and paths.is_file(path) and not os.stat(path).st_mode & stat.S_IWUSR:
         message = f"{shown(path)}: is a symbolic link to a write-protected file, which would be replaced"
-        hint = f"write to another file with -o, or name {shown(paths.real(path))} instead"
+        hint = f"{_ELSEWHERE}, or name {shown(paths.real(path))} instead"
         raise ConflictError(Problem("output.link", message, hint))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -72,7 +72,7 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
         checked = [] if journal.is_begun else [pair for content in contents for pair in _to_verify(content)]
         writer.workers.total += sum(target.nbytes for content in contents for target in content.targets)
         writer.verify(checked)
-        patches = _prepared(checkpoint, zip(touched, contents, strict=True))
+        patches = _prepared(checkpoint, list(zip(touched, contents, strict=True)))
         if patches:
             journal.begin()
         for file, content in patches:
@@ -99,12 +99,11 @@ def _to_verify(content: Content) -> list[tuple[CheckpointFile, Checksum]]:
 
 
 def _prepared(
-    checkpoint: Checkpoint, patches: Iterable[tuple[CheckpointFile, Content]]
+    checkpoint: Checkpoint, patches: Sequence[tuple[CheckpointFile, Content]]
 ) -> list[tuple[CheckpointFile, Content]]:
     """`patches`, each with its file as it is once there is space for what is written. All are prepared before the first
     one is overwritten. Raises `ConflictError` if a file changed, and `StorageError`.
     """
-    patches = list(patches)
     for file, _ in patches:  # which copies it, if it is in a layer of a container: then no second one changes later
         with PatchedFile(real_path(checkpoint, file)):
             pass

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 IN_MEMORY = "memory"
 """The format of a model in memory."""
 STALE = "directory.stale"
-LEFT_OUT = "directory.left_out"
 """The code of the warning about stale files. It is dropped if an option already answers it."""
+LEFT_OUT = "directory.left_out"
+"""The code of the warning about files that a copy leaves out. It is dropped if nothing is copied."""
 
 
 class Result(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +28,7 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path):
     (tmp_path / "link").symlink_to("directory")
     os.mkfifo(tmp_path / "pipe")
     places = [str(tmp_path / name) for name in ("directory", "link", "pipe")]
-    for place in [*places, "/dev/null", "/dev/stdout", f"/dev/fd/{sys.__stdin__.fileno() if sys.__stdin__ else 0}"]:
+    for place in [*places, "/dev/null", "/dev/stdout", "/dev/fd/0"]:
         with pytest.raises(UsageError, match="is not a regular file"):
             check_file_place(place)
 
