@@ -205,16 +205,18 @@ def main() -> int:
             found = [mutant for path in paths for mutant in mutants(path)]
             random.Random(asked.seed).shuffle(found)
             tried = noticed = 0
-            for mutant in found:
-                if time.monotonic() > end:
-                    break
-                tried += 1
-                if is_noticed(mutant, tests, copy, longest):
-                    noticed += 1
-                else:
-                    unnoticed.append(mutant.gone)
-                    print(f"not noticed: {mutant.gone}", flush=True)
-            print(f"{part:12} {len(found):4} safeguards, {tried:4} removed, {noticed:4} noticed", flush=True)
+            try:
+                for mutant in found:
+                    if time.monotonic() > end:
+                        break
+                    if is_noticed(mutant, tests, copy, longest):
+                        noticed += 1
+                    else:
+                        unnoticed.append(mutant.gone)
+                        print(f"not noticed: {mutant.gone}", flush=True)
+                    tried += 1
+            finally:  # if it is interrupted, what was tried until then counts
+                print(f"{part:12} {len(found):4} safeguards, {tried:4} removed, {noticed:4} noticed", flush=True)
     return bool(unnoticed)
 
 

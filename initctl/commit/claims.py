@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import takewhile
 
 from initctl.errors import ConflictError, Problem, shown
 from initctl.locks import Busy, locked
@@ -31,9 +32,7 @@ def claimed(target: str, *, is_shared: bool = False) -> Iterator[bool]:
 def beside(target: str) -> Iterator[None]:
     """Nobody replaces a directory that the real path `target` is in during the body, which makes a new file there."""
     with ExitStack() as stack:
-        for directory in above(target):
-            if not _is_replaceable(directory):
-                break
+        for directory in takewhile(_is_replaceable, above(target)):
             stack.enter_context(_locked(directory, is_shared=True))
         yield
 

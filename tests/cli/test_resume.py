@@ -15,6 +15,7 @@ import pytest
 
 from initctl import ConflictError, apply
 from initctl.formats import check_files_finished, read_checkpoint
+from initctl.formats.unfinished import check_not_replaced, unfinished
 from tests.cli.processes import initctl
 from tests.execution.checkpoints import sharded, single
 from tests.formats.handwritten import float_file
@@ -222,6 +223,25 @@ def test_a_journal_that_cannot_complete_the_patch_says_how_to_give_it_up(tmp_pat
         assert advice in run.err
     journal.unlink()
     assert initctl("inspect", str(path)).status == 0
+
+
+def test_a_damaged_journal_does_not_say_which_files_were_replaced(tmp_path: Path):
+    path = single(tmp_path / "net.safetensors")
+    kill(path, after=1)
+    (journal,) = tmp_path.glob(".initctl-journal-*")
+    float_file(tmp_path / "other.safetensors", "w").rename(path)
+    with pytest.raises(ConflictError, match="was replaced after the patch of it was interrupted"):
+        check_not_replaced(str(journal))
+    journal.write_text("")
+    check_not_replaced(str(journal))
+
+
+def test_a_patch_that_was_completed_just_now_counts_as_one_that_goes_on(tmp_path: Path):
+    """Between finding its journal and asking who holds the file, the other process may have ended."""
+    path = single(tmp_path / "net.safetensors")
+    assert str(unfinished(str(path))) == (
+        f"{path}: another process of initctl is overwriting it; run again when it has ended"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

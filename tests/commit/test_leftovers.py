@@ -175,6 +175,16 @@ def test_a_directory_that_cannot_be_listed_has_nothing_to_reclaim(tmp_path: Path
     assert list(reclaim(str(tmp_path / "missing"))) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_files_whose_owner_the_system_does_not_tell_stay(open_folder: Path):
+    left = killed(open_folder)
+    open_folder.chmod(0o744)
+    with nobody():
+        assert set(left) < set(os.listdir(open_folder))
+        assert list(reclaim(str(open_folder))) == []
+    assert set(left) < set(os.listdir(open_folder))
+
+
 def test_a_file_that_vanishes_meanwhile_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     killed(tmp_path)
     monkeypatch.setattr(leftovers, "lock", lambda path, **_: os.path.isdir(path) or os.unlink(path))
