@@ -6,12 +6,15 @@ import ctypes
 import os
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from initctl.births import born
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MINUTE = 60 * 10**9
 
