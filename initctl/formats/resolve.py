@@ -13,7 +13,7 @@ from initctl.errors import Problem, UsageError, shown
 from initctl.formats.file_formats import first_bytes, is_index
 from initctl.formats.opening import is_folder, status_at
 from initctl.formats.together import Found, together
-from initctl.formats.unfinished import check_finished
+from initctl.formats.unfinished import check_finished, half_patched
 from initctl.stores.store import is_stored
 from initctl.stores.url import Url, scheme_of, without_file_scheme
 
@@ -45,14 +45,15 @@ def read_checkpoint(
     `component` is a folder of the directory at `path`: then only the tensors in this folder are read. Raises
     `InputError`; `UsageError` if no tensor is at `root`, or if there is no such folder; `TypeError` if `path` is
     something else, such as a state dict. Unless `unfinished` is true, raises `ConflictError` if a patch of the
-    checkpoint was interrupted: some values are new, and others old.
+    checkpoint was interrupted: some values are new, and others old. If only checksums show that, it is a warning.
     """
     named = without_file_scheme(path_of("checkpoint", path))
     if not is_stored(scheme_of(named)):
         found = together(_found(named, component), root)
-        if not unfinished:
-            check_finished(found)
-        return found
+        if unfinished:
+            return found
+        check_finished(found)
+        return replace(found, warnings=(*found.warnings, *half_patched(found)))
     from initctl.stores.mirror import mirrored
 
     url = Url.parse(named)

@@ -30,6 +30,18 @@ def check_files_finished(files: Iterable[str]) -> None:
         raise unfinished(patched)
 
 
+def half_patched(checkpoint: Checkpoint) -> Iterator[Problem]:
+    """A warning for each file of `checkpoint` whose checksums show that a patch of it was interrupted, for which the
+    journal is no longer there.
+    """
+    for file in checkpoint.files:
+        if any(checksum.unfinished for checksum in file.checksums):
+            place = shown(os.path.join(checkpoint.directory, file.name))
+            fault = f"{place}: a patch was interrupted, so some values may be new and others old; its journal is gone"
+            hint = "repeat the command that patched it, or restore the file from a copy"
+            yield Problem("archive.unfinished", fault, hint)
+
+
 def interrupted(checkpoint: Checkpoint) -> Iterator[str]:
     """The files and directories whose patch, which is not complete, is about files of `checkpoint`. Raises
     `ConflictError` if a file has another name since then.

@@ -153,7 +153,7 @@ def test_while_it_is_not_complete_nothing_else_is_done_with_it(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("writer", [name for name in WRITERS if name != "torch before 1.6"])
-def test_without_its_journal_an_archive_that_is_not_complete_is_still_refused(
+def test_without_its_journal_an_archive_that_is_not_complete_is_named_and_no_copy_of_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
 ):
     path, content = tmp_path / "m.ckpt", WRITERS[writer](old_checkpoint())
@@ -162,6 +162,12 @@ def test_without_its_journal_an_archive_that_is_not_complete_is_still_refused(
         patched(path, content, monkeypatch, after=point)
         os.unlink(journal_path(str(path)))
         before = path.read_bytes()
+        (warning,) = initctl.inspect(path).warnings
+        assert (warning.code, warning.message) == (
+            "archive.unfinished",
+            f"{path}: a patch was interrupted, so some values may be new and others old; its journal is gone",
+        )
+        assert warning.hint == "repeat the command that patched it, or restore the file from a copy"
         for output in ({"output": tmp_path / "out.ckpt"}, {"output": tmp_path / "out.safetensors"}, {"in_place": True}):
             with pytest.raises(initctl.InputError) as raised:
                 initctl.apply(path, rules=["bias=zeros"], **output)
