@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from initctl.commit import effects
+from initctl.commit.new_files import NewDirectory
 from initctl.commit.staging import StagedDirectory, StagedFile
 from initctl.errors import ConflictError, StorageError, UncertainError
 from tests.commit.folders import contents, fail_to_sync_directories, record_commits, refusing, snapshot
@@ -360,3 +361,13 @@ def test_a_file_that_is_already_staged_is_not_overwritten(tmp_path: Path):
         again = staged.file("new")
         with pytest.raises(StorageError, match="out/new: cannot be written: File exists"):
             again.__enter__()
+
+
+def test_a_directory_that_may_not_be_written_to_is_the_reason_why_a_file_is_not_created_in_it(strict_folder: Path):
+    folder = strict_folder / "staged"
+    folder.mkdir(0o555)
+    with (
+        pytest.raises(StorageError, match="that directory is not writable"),
+        NewDirectory(str(folder), "out").file("new"),
+    ):
+        pytest.fail("it was created")
