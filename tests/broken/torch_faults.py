@@ -101,6 +101,11 @@ def archives() -> Iterator[Fault]:
     yield of("P17-no-version", repacked(REAL, {"version": None}), "has no version record")
     twice = packed([*RECORDS.values(), RECORDS["data/0"]])
     yield of("P18-record-twice", twice, "archive/data/0: is listed twice")
+    for name, other in (("DATA.pkl", "data.pkl"), ("Data/1", "data/1"), ("BYTEORDER", "byteorder")):
+        with_it = packed([*RECORDS.values(), Record(f"archive/{name}", b"big")])
+        yield of(f"P18-case-of-{other.replace('/', '-')}", with_it, f"{name}: torch takes this name for {other}")
+    both = packed([*RECORDS.values(), Record("archive/data/x", b""), Record("archive/data/X", b"")])
+    yield of("P18-two-cases", both, "data/X: torch takes this name for data/x")
     yield record("P19-two-folders", "data/0", "b/data/0: is not a name below archive/", name="b/data/0")
     for name, bad, shown in (
         ("parent", "archive/../x", "archive/../x"),

@@ -55,7 +55,7 @@ _TWO_WAYS = _any(
     "is not a name below", "does not end like a zip", "its zip end and its Zip64 end", "not at the offset given for it",
     "one part of a multi-part", "is compressed", "is encrypted", "is marked as a directory", "is not UTF-8",
     "has two different sizes", "number of records in its directory", "has no Zip64 field", "has unknown flags",
-    "directory is (damaged|truncated)", "unknown version of the zip",
+    "directory is (damaged|truncated)", "unknown version of the zip", "torch takes this name for",
 )  # fmt: skip
 _NEVER_WRITTEN = _any(
     "its (size|stride|offset) must (be a|contain)", "its metadata is not a dict", "requires_grad must be",

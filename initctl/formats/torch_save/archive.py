@@ -11,7 +11,7 @@ import re
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -59,6 +59,8 @@ _PARTS_OF_AN_ID = 5
 """The parts of a storage's id: its kind, type, key, device and size."""
 _OTHER_ZIP = "is a zip archive that torch.save did not write", "save a model's state_dict() with torch.save"
 _STORAGES = "data/"
+_READ_BY_TORCH = ("data.pkl", "version", "byteorder", ".format_version", _ALIGNMENT, "constants.pkl")
+"""Records that torch looks for."""
 
 
 class _Listed(NamedTuple):
@@ -169,7 +171,18 @@ def read_archive(descriptor: int, start: int, stop: int) -> dict[str, Checksum]:
             raise Malformed(f"{shown(entry.name)}: is listed twice")
         records[record.name] = record
         reached = end
+    _check_cases(records)
     return records
+
+
+def _check_cases(names: Iterable[str]) -> None:
+    """Raise `Malformed` if torch could take one of the records `names` for another: it ignores the case of letters."""
+    found = {name: name for name in _READ_BY_TORCH}
+    for name in names:
+        folded = name.encode().lower().decode()  # of ASCII alone, like torch
+        own = _STORAGES + name[len(_STORAGES) :] if folded.startswith(_STORAGES) else name
+        if (other := found.setdefault(folded, own)) != name:
+            raise Malformed(f"{shown(name)}: torch takes this name for {shown(other)}")
 
 
 def _check_torch(names: Sequence[str]) -> None:
