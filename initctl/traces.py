@@ -24,6 +24,11 @@ def staged_path(target: str) -> str:
     return os.path.join(os.path.dirname(target), name)
 
 
+def kept_path(staged: str) -> str:
+    """The name of what was replaced, if it stays: it was at the path `staged` after an exchange."""
+    return staged.removesuffix(".tmp") + ".old"
+
+
 def journal_path(target: str) -> str:
     """Where the journal of a patch of `target` is: in it, if it is a directory, or else beside it."""
     if paths.is_directory(target):

@@ -15,10 +15,16 @@ ENDING: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Hold back signals that ask the process to end until the body is done. If it succeeds, they are dropped."""
+def undisturbed(*, even_if: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
+    """Hold back signals that ask the process to end until the body is done. If it succeeds, or raises `even_if`, they
+    are dropped: they came too late.
+    """
     with delayed() as waiting:
-        yield
+        try:
+            yield
+        except even_if:
+            waiting.clear()
+            raise
         waiting.clear()
 
 
@@ -39,7 +45,7 @@ def delayed() -> Iterator[list[int]]:
         yield waiting
     finally:
         _restore(handlers)
-        for number in waiting[:1]:
+        for number in [number for number in waiting if signal.getsignal(number) != signal.SIG_IGN][:1]:
             signal.raise_signal(number)
 
 

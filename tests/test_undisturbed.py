@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from initctl.undisturbed import ENDING, undisturbed
+from initctl.errors import Problem, UncertainError
+from initctl.undisturbed import ENDING, delayed, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,22 @@ def test_all_handlers_are_put_back_even_if_one_raises_while_they_are_exchanged(
         with suppress(Ended), undisturbed():
             pass
     assert {other: signal.getsignal(other) for other in ENDING} == before
+
+
+def test_a_signal_that_is_ignored_does_not_hide_one_that_ends_the_process():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), delayed():
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_it_comes_too_late_also_if_the_step_ends_with_the_error_of_a_late_moment():
+    with pytest.raises(UncertainError, match="late"), undisturbed(even_if=UncertainError):
+        signal.raise_signal(signal.SIGINT)
+        raise UncertainError(Problem("late", "late"))
 
 
 def test_another_thread_needs_no_handlers():

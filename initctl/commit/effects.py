@@ -53,8 +53,8 @@ _SYNC_FILE_RANGE_WRITE = 2
 
 
 def create(path: str, *, mode: int, may_exist: bool = False) -> int:
-    """A descriptor to read and write a new file; or the file that is there, if it `may_exist`."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | (0 if may_exist else os.O_EXCL), mode)
+    """A descriptor to read and write a new file; or the file that is there, if it `may_exist`. No link is followed."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (0 if may_exist else os.O_EXCL), mode)
 
 
 def make_directory(path: str, mode: int = 0o777) -> None:
@@ -91,21 +91,22 @@ def remove_tree(path: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def change_mode(path: str, mode: int) -> None:
-    os.chmod(path, mode)
+def change_mode(place: str | int, mode: int) -> None:
+    """`place` is a path, or a descriptor: nobody can put another file there."""
+    os.chmod(place, mode)
 
 
-def change_owner(path: str, user: int, group: int) -> None:
+def change_owner(descriptor: int, user: int, group: int) -> None:
     """-1 keeps the user or the group."""
-    os.chown(path, user, group)
+    os.chown(descriptor, user, group)
 
 
-def set_attribute(path: str, name: str, value: bytes) -> None:
-    os.setxattr(path, name, value)
+def set_attribute(descriptor: int, name: str, value: bytes) -> None:
+    os.setxattr(descriptor, name, value)
 
 
-def remove_attribute(path: str, name: str) -> None:
-    os.removexattr(path, name)
+def remove_attribute(descriptor: int, name: str) -> None:
+    os.removexattr(descriptor, name)
 
 
 def set_size(descriptor: int, size: int) -> None:

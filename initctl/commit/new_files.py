@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Self
+from typing import Self, TypeAlias
 
+from initctl import paths
 from initctl.commit import effects
 from initctl.commit.attributes import give_attributes, give_permissions
 from initctl.commit.failure import storage_errors
@@ -16,6 +17,12 @@ from initctl.traces import is_staged, staged_path
 
 _OWN = 0o600
 """The permissions of a new file until it is synced."""
+
+
+Inode: TypeAlias = tuple[int, int]
+"""A file or a directory: its file system, and its number there."""
+Linked: TypeAlias = Mapping[str, Inode]
+"""The files and directories that were linked or made, by their names relative to the directory that they come from."""
 
 
 class NewFile:
@@ -46,7 +53,10 @@ class NewFile:
 
     def _open(self, *, is_new: bool) -> None:
         self._close()
-        self.descriptor = effects.create(self.path, mode=_OWN, may_exist=not is_new)
+        if is_new or self.is_shared:
+            self.descriptor = effects.create(self.path, mode=_OWN, may_exist=not is_new)
+        else:
+            self.descriptor = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW)
         self._is_new = False
 
     def __exit__(self, kind: object = None, *_: object) -> None:
@@ -68,9 +78,9 @@ class NewFile:
         """
         with storage_errors(self.target):
             if like is None:
-                give_permissions(self.path, mode)
+                give_permissions(self.descriptor, mode)
             else:
-                self.lost = give_attributes(self.path, mode, like)
+                self.lost = give_attributes(self.descriptor, mode, like)
             effects.flush(self.descriptor)
             self._close()
 
@@ -104,20 +114,41 @@ class NewDirectory:
                     if os.path.relpath(path, self.path) not in names:
                         effects.unlink(path)
 
-    def link_rest(self, source: str, *, without: Container[str] = ()) -> bool:
+    def link_rest(self, source: str, *, without: Container[str] = ()) -> Linked:
         """Hard-link every file of the directory `source` into this one; a file of its name here is replaced.
 
         Files in `without` are not linked. Their names are relative to `source`. Nor are those that initctl stages.
-        Returns whether any file was not here.
+        Returns what was linked.
         """
-        was_missing = False
+        linked: dict[str, Inode] = {}
         with storage_errors(self.target):
             for below, names in rest_of(source, without):
                 _make_directories(os.path.join(self.path, below))
+                linked[below] = _inode(os.path.join(source, below))
                 for name in names:
                     with storage_errors(os.path.join(self.target, name)):
-                        was_missing |= _link(os.path.join(source, name), os.path.join(self.path, name))
-        return was_missing
+                        _link(os.path.join(source, name), path := os.path.join(self.path, name))
+                        linked[name] = _inode(path)
+        return linked
+
+    def link_late(self, source: str, linked: Linked, *, without: Container[str] = ()) -> None:
+        """Hard-link what was written to the directory `source` after others of it were `linked`, and flush it to the
+        disk. A file that was written to this directory meanwhile stays.
+        """
+        with storage_errors(self.target):
+            for below, names in reversed(list(rest_of(source, without))):  # a directory before those in it
+                folder = os.path.join(self.path, below)
+                if below not in linked and not paths.is_there(folder):
+                    _make_directories(folder)
+                    like = os.path.join(source, below)
+                    with _opened(folder) as descriptor:
+                        give_attributes(descriptor, os.stat(like).st_mode, like)
+                    sync_directory(os.path.dirname(folder))
+                if late := [name for name in names if _inode(os.path.join(source, name)) != linked.get(name)]:
+                    for name in late:
+                        with storage_errors(os.path.join(self.target, name)):
+                            _link_late(os.path.join(source, name), os.path.join(self.path, name), linked.get(name))
+                    sync_directory(folder)
 
     def sync(self, mode: int, *, like: str, is_same: bool = False) -> list[str]:
         """Flush all names to the disk, with the permissions `mode`. Subdirectories get those they have in `like`.
@@ -130,11 +161,12 @@ class NewDirectory:
             for directory, _ in tree(self.path):
                 other = os.path.normpath(os.path.join(like, os.path.relpath(directory, self.path)))
                 own = mode if directory == self.path else os.stat(other).st_mode
-                if is_same:
-                    lost += give_attributes(directory, own, other)
-                else:
-                    give_permissions(directory, own)
-                sync_directory(directory)
+                with _opened(directory) as descriptor:
+                    if is_same:
+                        lost += give_attributes(descriptor, own, other)
+                    else:
+                        give_permissions(descriptor, own)
+                    effects.flush(descriptor)
         return lost
 
 
@@ -149,13 +181,13 @@ def rest_of(source: str, without: Container[str]) -> Iterator[tuple[str, list[st
             yield below, [file for file in files if file not in without]
 
 
-def _link(path: str, target: str) -> bool:
-    """Let `target` be the file at `path`. Returns whether it was not."""
+def _link(path: str, target: str) -> None:
+    """Let `target` be the file at `path`."""
     try:
         effects.link(path, target)
     except FileExistsError:
-        if os.path.samestat(os.lstat(path), os.lstat(target)):
-            return False
+        if _inode(path) == _inode(target):
+            return
         staged = staged_path(target)
         effects.link(path, staged)
         try:
@@ -163,7 +195,20 @@ def _link(path: str, target: str) -> bool:
         except OSError:
             discard(staged)
             raise
-    return True
+
+
+def _link_late(path: str, target: str, linked: Inode | None) -> None:
+    """Let `target` be the file at `path`, unless it is there and is not the one that was `linked` before."""
+    if linked is None:
+        with suppress(FileExistsError):
+            effects.link(path, target)
+    elif paths.is_there(target) and _inode(target) == linked:
+        _link(path, target)
+
+
+def _inode(path: str) -> Inode:
+    status = os.lstat(path)
+    return status.st_dev, status.st_ino
 
 
 def _make_directories(path: str) -> None:
@@ -178,8 +223,15 @@ def _make_directories(path: str) -> None:
 
 def sync_directory(path: str) -> None:
     """Flush the names in the directory `path` to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with _opened(path) as descriptor:
         effects.flush(descriptor)
+
+
+@contextmanager
+def _opened(directory: str) -> Iterator[int]:
+    """A descriptor of `directory`, which is not a link."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)

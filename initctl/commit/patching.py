@@ -17,10 +17,12 @@ class PatchedFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.descriptor = -1
+        self._size = 0
 
     def __enter__(self) -> Self:
         with storage_errors(self.path):
             self.descriptor = os.open(self.path, os.O_RDWR)
+            self._size = os.fstat(self.descriptor).st_size
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -28,9 +30,15 @@ class PatchedFile:
             effects.close(self.descriptor)
 
     def sync(self) -> None:
-        """Flush what was overwritten to the disk. Raises `ConflictError` if `path` is another file by now."""
+        """Flush what was overwritten to the disk. Raises `ConflictError` if `path` is another file by now, or has
+        another size.
+        """
         with storage_errors(self.path):
             effects.flush(self.descriptor)
-            if not os.path.samestat(os.stat(self.path), os.fstat(self.descriptor)):
+            status = os.fstat(self.descriptor)
+            if not os.path.samestat(os.stat(self.path), status):
                 message = f"{shown(self.path)}: was replaced by another file during the patch"
+                raise ConflictError(Problem("patch.replaced", message))
+            if status.st_size != self._size:
+                message = f"{shown(self.path)}: another program changed its size during the patch"
                 raise ConflictError(Problem("patch.replaced", message))

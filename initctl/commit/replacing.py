@@ -33,7 +33,7 @@ def replace_file(
     With `no_clobber`, raises `ConflictError` if the target exists. A signal that comes meanwhile is dropped, if this
     `is_the_end` of the work.
     """
-    with undisturbed() if is_the_end else delayed():
+    with undisturbed(even_if=UncertainError) if is_the_end else delayed():
         with storage_errors(target):
             if no_clobber:
                 _rename_new(path, target)
@@ -52,10 +52,10 @@ def replace_directory(
     """Let the directory at `path` become `target`, or replace it, in one step. Then call `on_commit`.
 
     If the target exists by then, `check_before_replacing` is called first; it raises an error to prevent the
-    replacement. The old directory is at `path` afterwards. Without that function, an existing target is a
-    `ConflictError`.
+    replacement. The old directory is at `path` afterwards. Without that function, a target that exists and is not an
+    empty directory is a `ConflictError`.
     """
-    with undisturbed():
+    with undisturbed(even_if=UncertainError):
         while not _took_place(path, target, check_before_replacing):
             pass
         _committed(target, on_commit)

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Self
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import wraps
+from typing import Self, TypeVar
 
 from initctl import paths
 from initctl.commit import effects
@@ -33,6 +34,9 @@ from initctl.errors import InitctlError, Problem, StorageError, UncertainError, 
 from initctl.locks import Busy, lock, release
 from initctl.traces import staged_path
 from initctl.undisturbed import delayed, undisturbed
+
+CHANGED = "another program changed what was written for it, and not yet in its place"
+Staged = TypeVar("Staged", bound="StagedFile | StagedDirectory")
 
 
 class _Stage:
@@ -58,18 +62,31 @@ class _Stage:
             discard(self.path)
             self.path = staged_path(self.target)
 
-    def leave(self, error: object) -> None:
-        """Remove what is at `path`, maybe because of an `error`. Raises one that names it if it cannot be removed."""
+    def check_same(self) -> None:
+        """Raise `StorageError` if another program put something else at `path`."""
+        with storage_errors(self.target):
+            if self._lock is not None and not os.path.samestat(os.fstat(self._lock), os.lstat(self.path)):
+                raise StorageError(Problem("storage.failed", f"{shown(self.target)}: {CHANGED}"))
+
+    def leave(self, error: object, *, is_kept: bool = False) -> None:
+        """Remove what is at `path`, maybe because of an `error`. Raises one that names it if it cannot be removed. What
+        was replaced may be there by now: nothing is removed then if it `is_kept`.
+
+        What was staged is locked until now, also in its new place: no other process changes it before.
+        """
+        is_kept = is_kept and self.is_committed
         with undisturbed() if self._is_the_end else delayed():
-            discard(self.path)
+            if self.is_committed:  # another process can go on while what was replaced is removed
+                self._release()
+            if not is_kept:
+                discard(self.path)
             self._release()
-        if is_there(self.path):
+        if not is_kept and is_there(self.path):
             self._name_leftover(error)
 
     def committed(self, *, is_the_end: bool = True) -> None:
         """What was staged is in place. If this `is_the_end` of the work, a signal comes too late from now on."""
         self.is_committed, self._is_the_end = True, is_the_end
-        self._release()
 
     def _release(self) -> None:
         held, self._lock = self._lock, None
@@ -90,6 +107,22 @@ class _Stage:
             raise type(error)(*others, last._replace(message=f"{last.message}; and {fault}")) from error
 
 
+def _removed_on_a_signal(enter: Callable[[Staged], Staged]) -> Callable[[Staged], Staged]:
+    """`enter`, but what it creates is removed if a signal interrupts it: Python raises only after the file exists."""
+
+    @wraps(enter)
+    def entered(staged: Staged) -> Staged:
+        try:
+            return enter(staged)
+        except Exception:
+            raise
+        except BaseException as error:
+            staged.__exit__(type(error), error, None)
+            raise
+
+    return entered
+
+
 class StagedFile(NewFile):
     """A new file that replaces `target`."""
 
@@ -97,9 +130,9 @@ class StagedFile(NewFile):
         self._stage = _Stage(target)
         super().__init__(self._stage.path, target)
 
+    @_removed_on_a_signal
     def __enter__(self) -> Self:
-        with _removed_on_a_signal(self):
-            self._stage.create(self._create)
+        self._stage.create(self._create)
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -117,6 +150,7 @@ class StagedFile(NewFile):
             self._stage.committed(is_the_end=is_the_end)
             on_commit()
 
+        self._stage.check_same()
         replace_file(self.path, self.target, no_clobber=no_clobber, on_commit=committed, is_the_end=is_the_end)
 
     def _create(self) -> None:
@@ -126,46 +160,38 @@ class StagedFile(NewFile):
 
 
 class StagedDirectory(NewDirectory):
-    """A new directory that becomes `target`, or replaces it."""
+    """A new directory that becomes `target`, or replaces it. What was replaced is removed at the end, but not after an
+    `UncertainError`.
+    """
 
     def __init__(self, target: str) -> None:
         self._stage = _Stage(target)
         super().__init__(self._stage.path, target)
 
+    @_removed_on_a_signal
     def __enter__(self) -> Self:
-        with _removed_on_a_signal(self), storage_errors(self.target):
+        with storage_errors(self.target):
             self._stage.create(self._create)
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._stage.leave(raised[1])
+        self._stage.leave(raised[1], is_kept=isinstance(raised[1], UncertainError))
 
     def commit(
         self, *, check_before_replacing: Callable[[], None] | None = None, on_commit: Callable[[], None] = lambda: None
     ) -> None:
-        """Become the target, or replace it, as `replace_directory` does. The old directory is removed at the end."""
+        """Become the target, or replace it, as `replace_directory` does."""
 
         def committed() -> None:
             self._stage.committed()
             on_commit()
 
+        self._stage.check_same()
         replace_directory(self.path, self.target, check_before_replacing=check_before_replacing, on_commit=committed)
 
     def _create(self) -> None:
         self.path = self._stage.path
         effects.make_directory(self.path, 0o700)
-
-
-@contextmanager
-def _removed_on_a_signal(staged: StagedFile | StagedDirectory) -> Iterator[None]:
-    """Remove what the body creates if a signal interrupts it: Python raises only after the file exists."""
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException as error:
-        staged.__exit__(type(error), error, None)
-        raise
 
 
 def write_file(path: str, parts: Iterable[bytes], *, is_the_end: bool = True) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from initctl import paths
 from initctl.commit.attributes import new_file_mode
+from initctl.commit.failure import storage_errors
 from initctl.commit.mounts import check_no_bucket, check_no_mount_point
 from initctl.commit.places import check_parent, is_open_stream
 from initctl.commit.replacing import check_exchange
@@ -224,12 +225,16 @@ def check_replaced(path: str, output: str, names: Iterable[str]) -> None:
     _check_kind(path, output, is_directory=True)
     check_not_here(path)
     check_no_parts(path)
-    belonging = set(map(os.path.normpath, names))
-    if strangers := sorted(_names_below(path) - belonging):
-        named = listed([shown(name) for name in strangers])
-        message = f"{shown(path)}: contains files that are not part of the result: {named}"
+    if found := strangers(path, names):
+        message = f"{shown(path)}: contains files that are not part of the result: {listed(list(map(shown, found)))}"
         hint = "name a new directory, or remove them; --force replaces files only"
         raise ConflictError(Problem("output.strangers", message, hint))
+
+
+def strangers(path: str, names: Iterable[str]) -> list[str]:
+    """The files in the directory at `path` but those of these `names`, and those of initctl. Raises `StorageError`."""
+    with storage_errors(path):
+        return sorted(_names_below(path) - set(map(os.path.normpath, names)))
 
 
 def _check_late(path: str, output: str, found: Identity | None) -> None:

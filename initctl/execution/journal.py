@@ -84,9 +84,7 @@ class Journal:
             return _instructions(SavedPlan.at(self.path).document)
 
     def begin(self) -> None:
-        """Write the journal, unless it is there. Raises `StorageError`."""
-        if self.is_begun:
-            return
+        """Write the journal. Raises `StorageError`, or `ConflictError` if one is there by now."""
         folder = os.path.dirname(self.path)
         files = {os.path.relpath(file, folder): identity(file) for file in self._files}
         with StagedFile(self.path) as staged, storage_errors(self.path):
@@ -95,7 +93,9 @@ class Journal:
             write_all(staged.descriptor, content.encode(), 0)
             staged.sync(self._mode, like=self._like)
             try:
-                staged.commit(on_commit=self._note_begun, is_the_end=False)
+                staged.commit(no_clobber=True, on_commit=self._note_begun, is_the_end=False)
+            except ConflictError:  # another process did the same just now; this file system has no locks
+                raise unfinished(self._plan.checkpoint.target) from None
             except UncertainError as error:  # a power failure could bring back the old directory, without it
                 discard(self.path)
                 self.is_begun = False
@@ -122,6 +122,13 @@ class Journal:
             return StorageError(Problem("storage.failed", fault))
         fault = f"{shown(self._plan.checkpoint.path)}: is as it was, but {shown(self.path)} could not be removed"
         return UncertainError(Problem("storage.leftover", fault, "remove it"))
+
+    def give_up(self) -> None:
+        """Remove the journal, since nothing is overwritten yet. Raises `UncertainError` if it cannot be removed."""
+        discard(self.path)
+        self.is_begun = False
+        if is_there(self.path):
+            raise self._not_begun()
 
     def _note_begun(self) -> None:
         self.is_begun = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,14 +12,14 @@ from initctl.checksums import is_computed, lift, renew, settle
 from initctl.commit.failure import storage_errors
 from initctl.commit.patching import PatchedFile
 from initctl.commit.reserving import check_space, held, reserve
-from initctl.errors import Problem, UncertainError, UsageError, listed, shown
+from initctl.errors import ConflictError, InitctlError, InputError, Problem, UncertainError, UsageError, listed, shown
 from initctl.execution.content import Content, Draft
 from initctl.execution.destination import check_in_place, check_not_linked, real_path
 from initctl.execution.journal import Journal
 from initctl.execution.resizing import renewed_content
 from initctl.filling.targets import FilledFile
 from initctl.formats.checkpoint_file import Identity
-from initctl.formats.unfinished import completing
+from initctl.formats.unfinished import completing, giving_up, half_patched
 from initctl.layout.ranges import total, uncovered
 from initctl.reading import TensorReader
 from initctl.stores.places import place_of
@@ -52,7 +52,7 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
 
     Raises `UsageError` if new values depend on old ones: running the command again could not complete an interrupted
     patch. Raises `InputError` if a checksum is of some of these bytes and of others, and is wrong: the new one would
-    hide it. If the patch was interrupted, that was checked before.
+    hide it. If there is a journal of the patch, that was checked before.
     """
     checkpoint = writer.checkpoint
     if writer.olds:
@@ -65,16 +65,19 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
     check_in_place(checkpoint, touched, patch=True)
     check_not_linked(checkpoint, touched)
     journal = Journal(writer.plan, [real_path(checkpoint, file) for file in touched])
+    if not journal.is_begun:
+        writer.warnings += half_patched(checkpoint)
     _ = writer.computer  # if no engine can be loaded, fail before anything is overwritten
     end = ExitStack()
     try:
         contents = [_content(writer, file) for file in touched]
-        checked = [] if journal.is_begun else [pair for content in contents for pair in _to_verify(content)]
+        checked = [] if journal.is_begun else [pair for content in contents for pair in _to_verify(checkpoint, content)]
         writer.workers.total += sum(target.nbytes for content in contents for target in content.targets)
         writer.verify(checked)
         patches = _prepared(checkpoint, list(zip(touched, contents, strict=True)))
-        if patches:
+        if patches and not journal.is_begun:
             journal.begin()
+            _check_begun(checkpoint, patches, journal)
         for file, content in patches:
             with PatchedFile(real_path(checkpoint, file)) as patched, storage_errors(patched.path):
                 checkpoint.check_opened(file, patched.descriptor)
@@ -83,7 +86,7 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
     except BaseException as error:
         if not journal.is_begun:
             raise
-        raise _unfinished(checkpoint, error) from error
+        raise _unfinished(checkpoint, journal, error) from error
     with end:
         if touched:
             try:
@@ -92,10 +95,27 @@ def fill_in_place(writer: Writer, touched: Sequence[CheckpointFile]) -> None:
                 writer.committed()
 
 
-def _to_verify(content: Content) -> list[tuple[CheckpointFile, Checksum]]:
-    """The checksums that are computed again though some of their bytes stay, but those that a patch left unfinished."""
+def _check_begun(checkpoint: Checkpoint, patches: Sequence[tuple[CheckpointFile, Content]], journal: Journal) -> None:
+    """Raise `ConflictError`, and remove the `journal`, if it may be about other files than those of `patches`."""
+    try:
+        checkpoint.check_unchanged(file for file, _ in patches)
+    except BaseException:
+        journal.give_up()
+        raise
+
+
+def _to_verify(checkpoint: Checkpoint, content: Content) -> Iterator[tuple[CheckpointFile, Checksum]]:
+    """The checksums that are computed again though some of their bytes stay. Raises `InputError` if a patch left one of
+    them unfinished, and its journal is gone: those bytes may be of both.
+    """
     renewed = set(content.layout.checksums)
-    return [pair for pair in content.checked if pair[1] in renewed and not pair[1].unfinished]
+    for file, checksum in content.checked:
+        if checksum in renewed:
+            if checksum.unfinished:
+                place = f"{shown(real_path(checkpoint, file))}: {shown(checksum.name)}"
+                fault = f"{place}: a patch that overwrites it was interrupted, and its journal is gone"
+                raise InputError(Problem("archive.unfinished", fault, "restore the file from a copy"))
+            yield file, checksum
 
 
 def _prepared(
@@ -104,11 +124,8 @@ def _prepared(
     """`patches`, each with its file as it is once there is space for what is written. All are prepared before the first
     one is overwritten. Raises `ConflictError` if a file changed, and `StorageError`.
     """
-    for file, _ in patches:  # which copies it, if it is in a layer of a container: then no second one changes later
-        with PatchedFile(real_path(checkpoint, file)):
-            pass
     prepared = []
-    for file, content in patches:
+    for file, content in [(_opened_once(checkpoint, file), content) for file, content in patches]:
         with PatchedFile(real_path(checkpoint, file)) as patched:
             checkpoint.check_opened(file, patched.descriptor)
             space = uncovered(file.size, content.kept)
@@ -116,6 +133,18 @@ def _prepared(
             reserve(patched.descriptor, space, patched.path, unshare=True)
             prepared.append((replace(file, identity=Identity.of(os.fstat(patched.descriptor))), content))
     return prepared
+
+
+def _opened_once(checkpoint: Checkpoint, file: CheckpointFile) -> CheckpointFile:
+    """`file` as it is once it was opened to be written to: if it is in a layer of a container, it is copied then, and
+    its identity changes. Raises `ConflictError` if it changed before.
+    """
+    os.close(checkpoint.open(file))
+    with PatchedFile(real_path(checkpoint, file)) as patched, storage_errors(patched.path):
+        opened = Identity.of(os.fstat(patched.descriptor))
+    if (opened.size, opened.mtime_ns) != (file.identity.size, file.identity.mtime_ns):
+        raise checkpoint.changed(file)
+    return replace(file, identity=opened)
 
 
 def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable[[], None]) -> None:
@@ -138,8 +167,10 @@ def _overwrite(writer: Writer, descriptor: int, content: Content, sync: Callable
         sync()
 
 
-def _unfinished(checkpoint: Checkpoint, reason: BaseException) -> UncertainError:
-    why = str(reason) or type(reason).__name__
+def _unfinished(checkpoint: Checkpoint, journal: Journal, reason: BaseException) -> UncertainError:
+    """The error for a patch that stops for a `reason`. If another program changed a file, nothing can complete it."""
+    why = reason.problems[-1].message if isinstance(reason, InitctlError) else str(reason) or type(reason).__name__
     message = f"{shown(checkpoint.path)}: the patch is incomplete, some values may be new and others old: {why}"
-    hint = f"fix the cause, then complete it with {completing(checkpoint.target)}"
+    complete = f"fix the cause, then complete it with {completing(checkpoint.target)}"
+    hint = giving_up(journal.path) if isinstance(reason, ConflictError) else complete
     return UncertainError(Problem("patch.unfinished", message, hint))

@@ -18,26 +18,30 @@ from initctl.commit import effects
 from initctl.commit.claims import claimed
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
+from initctl.commit.keeping import kept_if_uncertain
 from initctl.commit.new_files import NewDirectory
 from initctl.commit.replacing import replace_directory, replace_file
 from initctl.commit.reserving import check_space, held, reserve, set_size, share
-from initctl.commit.staging import StagedDirectory, StagedFile
-from initctl.errors import InitctlError, Problem, UncertainError, listed, shown
+from initctl.commit.staging import CHANGED, StagedDirectory, StagedFile
+from initctl.errors import InitctlError, Problem, StorageError, UncertainError, listed, shown
 from initctl.events import Committed, Event
+from initctl.execution.destination import strangers
 from initctl.execution.tasks import fill_tasks, strided_tasks
 from initctl.filling.computer import Computer
 from initctl.filling.engines import choose_engines
 from initctl.filling.targets import TargetBlock, targets_by_file
 from initctl.grouping import grouped
 from initctl.layout.ranges import ByteRange, common, joined, total, uncovered
+from initctl.locks import locked
 from initctl.planning.plan import TORCH
 from initctl.reading import TensorReader
 from initctl.reshaping.renewed_files import RenewedFile, renewed_files
 from initctl.system_errors import check_working_directory
+from initctl.undisturbed import undisturbed
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from initctl.commit.new_files import NewFile
+    from initctl.commit.new_files import Linked, NewFile
     from initctl.commit.shared_staging import SharedStaging
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
@@ -142,9 +146,11 @@ class Writer:
             place.check_step(staged.path)
             files = [(content, staged.file(name)) for name, content in draft.contents.items()]
             self.write_files(draft, files, place.path)
-            self._complete(staged, draft, place)
-            staged.commit(check_before_replacing=_check_and_claim(place, claims), on_commit=self.committed)
-            self._keep_late(staged.path, draft, place)
+            linked = self._complete(staged, draft, place)
+            check = _check_and_claim(place, claims)
+            with undisturbed(even_if=UncertainError), kept_if_uncertain(staged.path):
+                staged.commit(check_before_replacing=check, on_commit=self.committed)
+                self._keep_late(staged.path, linked, draft, place)
 
     def check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
@@ -176,7 +182,7 @@ class Writer:
         for name, content in draft.contents.items():
             new = staging.file(name if place.is_directory else None)
             self._finish(content if place.is_directory else self._at(place, content), new, sums[name])
-        with claimed(place.path):
+        with claimed(place.path), locked(path):  # this is what other processes find there once it is in place
             if not place.is_directory:
                 self.check_unchanged(draft)
                 if place.check:
@@ -185,36 +191,44 @@ class Writer:
                 return
             made = NewDirectory(path, place.path)
             made.keep_only(draft.contents)  # a commit that was killed may have linked files that are others by now
-            self._complete(made, draft, place)
-            replace_directory(path, place.path, check_before_replacing=place.check, on_commit=self.committed)
-            self._keep_late(path, draft, place)
+            linked = self._complete(made, draft, place)
+            with undisturbed(even_if=UncertainError), kept_if_uncertain(path):
+                replace_directory(path, place.path, check_before_replacing=place.check, on_commit=self.committed)
+                self._keep_late(path, linked, draft, place)
 
-    def _complete(self, made: NewDirectory, draft: Draft, place: Destination) -> None:
-        """Add to a directory what it has besides the files of `draft`, and flush it to the disk."""
+    def _complete(self, made: NewDirectory, draft: Draft, place: Destination) -> Linked:
+        """Add to a directory what it has besides the files of `draft`, and flush it to the disk. Returns what is linked
+        from the directory that it replaces.
+        """
+        linked: Linked = {}
         if place.without is not None:
-            made.link_rest(place.path, without={*place.without, *draft.contents})
+            linked = made.link_rest(place.path, without={*place.without, *draft.contents})
         lost = made.sync(place.mode, like=self.checkpoint.directory, is_same=place.is_in_place)
         self._note_lost(place.path, lost)
         self.check_unchanged(draft)
+        return linked
 
-    def _keep_late(self, old: str, draft: Draft, place: Destination) -> None:
-        """Keep what other programs wrote to the directory that was replaced in place, and is `old` now, after its files
-        were linked and before it was replaced. Raises `UncertainError` if some of it may be lost.
+    def _keep_late(self, old: str, linked: Linked, draft: Draft, place: Destination) -> None:
+        """Keep what other programs wrote to the directory that was replaced, and is `old` now, before it was replaced:
+        in place, what came after files of it were `linked`. Raises `UncertainError` if the result lacks some of it.
         """
-        if place.without is None:
-            return
-        made = NewDirectory(place.path, place.path)
+        lacking: Sequence[str] = ()
         try:
             with storage_errors(place.path):
-                if not paths.is_directory(old):  # another program had removed it
+                if not paths.is_directory(old):  # nothing was replaced, or another program had removed it
                     return
-            if made.link_rest(old, without={*place.without, *draft.contents}):
-                made.sync(place.mode, like=old, is_same=True)
-            replace(self.checkpoint, directory=old).check_unchanged(draft.sources)
+            if place.without is None:
+                lacking = [shown(name) for name in strangers(old, draft.contents)]
+            else:
+                made = NewDirectory(place.path, place.path)
+                made.link_late(old, linked, without={*place.without, *draft.contents})
+                replace(self.checkpoint, directory=old).check_unchanged(draft.sources)
         except InitctlError as error:
-            why = "; ".join(problem.message for problem in error.problems)
-            fault = f"{shown(place.path)}: is in place, but what others wrote to it meanwhile may be lost: {why}"
-            raise UncertainError(Problem("storage.late", fault, "write it again")) from error
+            lacking = [problem.message for problem in error.problems]
+        if lacking:
+            what = listed(lacking)
+            fault = f"{shown(place.path)}: is in place, but lacks what was written to the old one meanwhile: {what}"
+            raise UncertainError(Problem("storage.late", fault))
 
     def write_window(self, content: Content, new: NewFile, reader: TensorReader) -> None:
         """Write a window of a file without checksums to `new`, which is in memory. `reader` reads the input."""
@@ -232,6 +246,8 @@ class Writer:
         with new.opened() as descriptor:
             self.change(partial(renew, sums=sums), descriptor, content.layout.checksums)
             write_parts(descriptor, content.layout.closing(descriptor))
+            if os.fstat(descriptor).st_size != content.layout.size:
+                raise StorageError(Problem("storage.failed", f"{shown(new.target)}: {CHANGED}"))
             new.sync(content.mode, like=content.like)
         self._note_lost(new.target, new.lost)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 
 import initctl
 from initctl.commit import effects
-from initctl.events import Progress
+from initctl.events import Committed, Progress
 from initctl.planning import Plan
+from tests.cli.processes import initctl as initctl_command
 from tests.commit.folders import contents, snapshot
 from tests.events import on
 from tests.execution.checkpoints import sharded, single
@@ -125,18 +127,119 @@ def test_a_shard_that_another_program_saves_in_the_last_moment_is_said_to_be_los
     tmp_path: Path, late, monkeypatch: pytest.MonkeyPatch
 ):
     net = sharded(tmp_path / "net")
-    exchange = effects.exchange
+    exchange, saved = effects.exchange, []
 
     def exchange_after_it_changed(one: str, other: str) -> None:
         if os.path.realpath(other) == str(net):
             replace(net / "model-1.safetensors")
+            saved.append((net / "model-1.safetensors").read_bytes())
         exchange(one, other)
 
     monkeypatch.setattr(effects, "exchange", exchange_after_it_changed)
-    with pytest.raises(initctl.UncertainError, match=r"is in place, but what others .*lost: .*model-1.safetensors"):
+    with pytest.raises(initctl.UncertainError, match=r"lacks what was .*model-1.safetensors: changed") as raised:
         initctl.apply(net, in_place=True, rules=RULES)
     assert initctl.verify(net, rules=RULES).holds
-    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+    kept = [path for path in tmp_path.iterdir() if path != net]
+    assert [path.suffix for path in kept] == [".old"]
+    assert f"the old directory is {kept[0]}; take what you need from it, and remove it" in str(raised.value)
+    assert (kept[0] / "model-1.safetensors").read_bytes() == saved[0]
+    monkeypatch.undo()
+    initctl.apply(net, in_place=True, rules=RULES)
+    assert kept[0].is_dir()
+
+
+def test_what_others_write_to_the_new_directory_or_remove_from_it_stays_so(tmp_path: Path):
+    net = sharded(tmp_path / "net")
+    for name in ("config.json", "old.txt"):
+        (net / name).write_text("old")
+
+    def change(_: Committed) -> None:
+        (net / "saved").write_text("new")
+        (net / "saved").rename(net / "config.json")
+        (net / "old.txt").unlink()
+
+    initctl.apply(net, in_place=True, rules=RULES, on_event=on(Committed, change))
+    assert (net / "config.json").read_text() == "new"
+    assert not (net / "old.txt").exists()
+
+
+@pytest.mark.parametrize("how", ["another output", "in place"])
+def test_no_other_run_replaces_the_new_directory_before_everything_is_in_it(tmp_path: Path, how: str):
+    net, other = sharded(tmp_path / "net"), sharded(tmp_path / "other")
+    command = ["apply", str(net), "--in-place"] if how == "in place" else ["apply", str(other), "-o", str(net)]
+    ends = []
+
+    def run(_: Committed) -> None:
+        ends.append(initctl_command(*command, "-r", "norm.weight=ones"))
+
+    initctl.apply(net, in_place=True, rules=RULES, on_event=on(Committed, run))
+    (end,) = ends
+    assert end.status == 6
+    assert "another process of initctl is changing it" in end.err
+    assert initctl.verify(net, rules=RULES).holds
+
+
+def test_a_file_that_appears_in_a_directory_in_the_last_moment_before_it_is_replaced_is_named_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    net, out = sharded(tmp_path / "net"), tmp_path / "out"
+    initctl.apply(net, out, rules=RULES)
+    exchange = effects.exchange
+
+    def exchange_after_it_appeared(one: str, other: str) -> None:
+        if os.path.realpath(other) == str(out):
+            (out / "mine.txt").write_text("mine")
+        exchange(one, other)
+
+    monkeypatch.setattr(effects, "exchange", exchange_after_it_appeared)
+    with pytest.raises(
+        initctl.UncertainError, match=r"lacks what was written to the old one meanwhile: mine\.txt; the"
+    ):
+        initctl.apply(net, out, rules=RULES)
+    (kept,) = tmp_path.glob(".initctl-*.old")
+    assert (kept / "mine.txt").read_text() == "mine"
+
+
+def test_a_signal_comes_too_late_as_soon_as_the_new_directory_is_in_place(tmp_path: Path):
+    """The callback is called in the step; a signal that it gets is one of the moment after."""
+    net = sharded(tmp_path / "net")
+    result = initctl.apply(
+        net, in_place=True, rules=RULES, on_event=on(Committed, lambda _: signal.raise_signal(signal.SIGINT))
+    )
+    assert result.files
+    assert initctl.verify(net, rules=RULES).holds
+
+
+def test_a_staged_shard_that_somebody_removes_is_an_error_and_not_an_empty_shard(tmp_path: Path):
+    net, out = sharded(tmp_path / "net"), tmp_path / "out"
+
+    def remove_shard() -> None:
+        (staged,) = tmp_path.glob(".initctl-*.tmp")
+        (staged / "model-2.safetensors").unlink()
+
+    with pytest.raises(initctl.StorageError, match=r"model-2\.safetensors: cannot be .*: No such file or directory"):
+        initctl.apply(net, out, rules=RULES, on_event=once(remove_shard))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_what_takes_the_place_of_a_staged_file_does_not_become_the_result(tmp_path: Path, is_link: bool):
+    net, out, theirs = single(tmp_path / "net"), tmp_path / "out.safetensors", tmp_path / "theirs"
+    theirs.write_text("theirs")
+    theirs.chmod(0o600)
+
+    def swap() -> None:
+        (staged,) = tmp_path.glob(".initctl-*.tmp")
+        staged.unlink()
+        if is_link:
+            staged.symlink_to(theirs)
+        else:
+            staged.write_bytes(b"other")
+
+    with pytest.raises(initctl.StorageError, match="another program changed what was written for it"):
+        initctl.apply(net, out, rules=RULES, on_event=once(swap))
+    assert not os.path.lexists(out)
+    assert (theirs.read_text(), stat.S_IMODE(theirs.stat().st_mode)) == ("theirs", 0o600)
 
 
 def test_a_directory_that_another_program_removes_in_the_last_moment_is_there_again(

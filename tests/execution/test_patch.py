@@ -14,11 +14,13 @@ from initctl.commit import effects
 from initctl.events import Committed, Progress
 from initctl.stream import Normal
 from initctl.traces import is_journal
+from tests.binding import overlaid
 from tests.commit.folders import contents, snapshot
 from tests.events import on
 from tests.execution.checkpoints import assert_written, recomputed, sharded, single
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 RULES = ["layers.*.weight=normal", "steps=constant:val=3"]
@@ -240,6 +242,38 @@ class TestWhatStopsIt:
         ):
             patch(path, on_event=on(Progress, replace))
         assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("make", [single, sharded])
+def test_a_file_of_a_layer_below_that_is_copied_when_it_is_opened_is_patched(
+    tmp_path: Path, make: Callable[[Path], Path]
+):
+    """As in a container, whose image does not change."""
+    image = tmp_path / "image"
+    image.mkdir()
+    make(image / "model")
+    before = contents(image)
+    with overlaid(image, tmp_path / "container") as container:
+        patch(container / "model")
+        assert initctl.verify(container / "model", rules=RULES).holds
+    assert contents(image) == before
+
+
+@pytest.mark.parametrize("length", [-8, 8])
+def test_another_program_that_changes_the_size_meanwhile_is_noticed(tmp_path: Path, length: int):
+    path = single(tmp_path / "model.safetensors")
+
+    def resize(_: Progress) -> None:
+        if len(list(tmp_path.iterdir())) == 2:  # with the journal: the patch has begun
+            os.truncate(path, size + length)
+
+    size = path.stat().st_size
+    words = (
+        r"another program changed its size during the patch; restore what was there from a copy, and remove .*journal"
+    )
+    with pytest.raises(initctl.UncertainError, match=words):
+        patch(path, on_event=on(Progress, resize))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_is_raised_on_hearing_that_it_is_done_is_no_unfinished_patch(tmp_path: Path):

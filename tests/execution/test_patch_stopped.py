@@ -179,6 +179,27 @@ def test_without_its_journal_an_archive_that_is_not_complete_is_named_and_no_cop
         assert list(tmp_path.iterdir()) == [path]
 
 
+def test_without_its_journal_no_other_patch_makes_an_archive_look_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, content = tmp_path / "m.ckpt", saved(old_checkpoint())
+    lengths = patched(path, content, monkeypatch)
+    for point in list(stops(lengths))[1::4]:
+        patched(path, content, monkeypatch, after=point)
+        os.unlink(journal_path(str(path)))
+        before = path.read_bytes()
+        (warning,) = initctl.inspect(path).warnings
+        named = [r.name for r in initctl.formats.read_checkpoint(path).files[0].checksums if r.unfinished]
+        result = initctl.apply(path, in_place="patch", rules=["bias=zeros"], seed=4)
+        assert warning in result.warnings
+        path.write_bytes(before)
+        if "data/0" in named:
+            with pytest.raises(initctl.InputError, match="data/0: a patch that overwrites it was .* journal is gone"):
+                initctl.apply(path, in_place="patch", rules=["weight[0:1]=zeros"], seed=4)
+            assert path.read_bytes() == before
+            assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_patch_that_was_not_interrupted_cannot_be_resumed(tmp_path: Path):
     path = tmp_path / "m.ckpt"
     path.write_bytes(saved(old_checkpoint()))
