@@ -98,7 +98,7 @@ def written(
     if not delivery.conversion and (found := delivery.plan.checkpoint.warnings):
         from initctl.formats.torch_save.dangers import carried_along
 
-        warnings = [*warnings, *carried_along(output, found)]
+        warnings = [*warnings, *carried_along(output, found, is_directory=delivery.plan.checkpoint.is_directory)]
     return Written(output, tuple(draft.contents), writer.engines, replaced, warnings=tuple(warnings))
 
 

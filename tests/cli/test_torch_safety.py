@@ -178,6 +178,15 @@ def test_whatever_it_would_call_is_not_called_and_told(folder: Path, made: str, 
         assert done.err.startswith(f"initctl: warning: {path}: ")
 
 
+def test_a_directory_that_contains_it_too_is_named(folder: Path):
+    model = folder / "model"
+    model.mkdir()
+    (folder / MADE["zip"](folder, bombs(folder / "fuse")["os.system"])).rename(model / "pytorch_model.bin")
+    told = initctl("apply", model, "-o", "out", "-r", "*=zeros", "--json").document["warnings"]
+    carried = [warning["message"] for warning in told if warning["code"] == "torch.carried_along"]
+    assert carried == ["out: a pickle in it contains the same calls"]
+
+
 @pytest.mark.parametrize(("output", "is_carried"), [("out.pt", True), ("out.safetensors", False)])
 def test_an_output_that_contains_it_too_is_named(folder: Path, output: str, is_carried: bool):
     path = MADE["zip"](folder, bombs(folder / "fuse")["os.system"])

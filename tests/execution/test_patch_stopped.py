@@ -194,7 +194,7 @@ def test_without_its_journal_no_other_patch_makes_an_archive_look_complete(
         assert warning in result.warnings
         path.write_bytes(before)
         if "data/0" in named:
-            with pytest.raises(initctl.InputError, match="data/0: a patch that overwrites it was .* journal is gone"):
+            with pytest.raises(initctl.InputError, match=r"data/0: a patch that overwrites it was .* journal is gone"):
                 initctl.apply(path, in_place="patch", rules=["weight[0:1]=zeros"], seed=4)
             assert path.read_bytes() == before
             assert list(tmp_path.iterdir()) == [path]

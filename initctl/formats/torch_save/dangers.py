@@ -23,7 +23,7 @@ _MOST_LISTED = 10
 
 def dangers(path: str, names: CalledNames, loader: str = TORCH_LOAD) -> tuple[Problem, ...]:
     """Warnings about the file at `path`, whose pickle `loader` reads."""
-    running = sorted({shown(named) for named in names.named if runs_code(named)})
+    running = sorted({_shown(named) for named in names.named if runs_code(named)})
     unknown = sorted(set(_unknown(names)))
     problems = []
     if running:
@@ -39,20 +39,25 @@ def dangers(path: str, names: CalledNames, loader: str = TORCH_LOAD) -> tuple[Pr
     return tuple(problems)
 
 
-def carried_along(output: str, warnings: Iterable[Problem]) -> Iterator[Problem]:
+def carried_along(output: str, warnings: Iterable[Problem], *, is_directory: bool) -> Iterator[Problem]:
     """A warning that `output` contains the calls that `warnings` about its source are about, if they are about any."""
     if any(warning.code in (_RUNS_CODE, _UNKNOWN_CALLS) for warning in warnings):
-        message = f"{shown(output)}: its pickle contains the same calls"
+        pickle = "a pickle in it" if is_directory else "its pickle"
+        message = f"{shown(output)}: {pickle} contains the same calls"
         yield Problem("torch.carried_along", message, "write safetensors instead, which contains none")
 
 
 def _unknown(names: CalledNames) -> Iterator[str]:
     for called in names.called:
         if resolved(called) not in KNOWN and not runs_code(called):
-            yield shown(called)
+            yield _shown(called)
     for called in names.returning:
         if not runs_code(called):
-            yield f"the result of {shown(called)}"
+            yield f"the result of {_shown(called)}"
+
+
+def _shown(named: Global) -> str:
+    return shown(".".join(resolved(named)))
 
 
 def runs_code(named: Global) -> bool:

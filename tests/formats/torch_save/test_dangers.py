@@ -148,13 +148,25 @@ class Color(enum.Enum):
     RED = 1
 
 
+OF_PYTHON_3 = {
+    "__builtin__": "builtins", "commands": "subprocess", "urllib2": "urllib.request", "httplib": "http.client",
+    "cPickle": "pickle", "thread": "_thread",
+}  # fmt: skip
+
+
+def renamed(dotted: str) -> str:
+    """The name that Python 3 has for what is called `dotted`."""
+    module, _, name = dotted.rpartition(".")
+    return f"{OF_PYTHON_3.get(module, module)}.{name}"
+
+
 class TestWhatRunsCode:
     @pytest.mark.parametrize("dotted", RUN_CODE)
     def test_is_warned_of_if_it_is_called(self, dotted: str):
         (problem,) = warned(named(dotted) + b")R")
         assert problem.code == "torch.runs_code"
         assert problem.message == (
-            f"x.pt: its pickle can run any command or code: torch.load(weights_only=False) may call {dotted}"
+            f"x.pt: its pickle can run any command or code: torch.load(weights_only=False) may call {renamed(dotted)}"
         )
         assert problem.hint == "initctl ran nothing; load the file only if you trust its source"
 
