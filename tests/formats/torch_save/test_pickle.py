@@ -307,6 +307,8 @@ def test_names_and_old_texts_may_hold_backslashes():
     [
         (b"I5", "a number does not end with a newline"),
         (b"VA", "a text does not end with a newline"),
+        (b"cos\nsystem", "a name does not end with a newline"),
+        (b"cos", "a name does not end with a newline"),
         (b"S'a'", "no newline found"),
         (b"L5L", "no newline found"),
         (b"F1.5", "no newline found"),
