@@ -227,7 +227,7 @@ class Writer:
             lacking = [problem.message for problem in error.problems]
         if lacking:
             what = listed(lacking)
-            fault = f"{shown(place.path)}: is in place, but lacks what was written to the old one meanwhile: {what}"
+            fault = f"{shown(place.path)}: is in place, but may lack what was written to the old one meanwhile: {what}"
             raise UncertainError(Problem("storage.late", fault))
 
     def write_window(self, content: Content, new: NewFile, reader: TensorReader) -> None:
