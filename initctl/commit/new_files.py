@@ -126,7 +126,7 @@ class NewDirectory:
                 _make_directories(os.path.join(self.path, below))
                 linked[below] = _inode(os.path.join(source, below))
                 for name in names:
-                    with storage_errors(os.path.join(self.target, name)):
+                    with storage_errors(os.path.join(self.target, name)), _while_there(os.path.join(source, name)):
                         _link(os.path.join(source, name), path := os.path.join(self.path, name))
                         linked[name] = _inode(path)
         return linked
@@ -204,6 +204,16 @@ def _link_late(path: str, target: str, linked: Inode | None) -> None:
             effects.link(path, target)
     elif paths.is_there(target) and _inode(target) == linked:
         _link(path, target)
+
+
+@contextmanager
+def _while_there(path: str) -> Iterator[None]:
+    """The body links the file at `path`, unless another program has removed it by now."""
+    try:
+        yield
+    except FileNotFoundError:
+        if paths.is_there(path):
+            raise
 
 
 def _inode(path: str) -> Inode:

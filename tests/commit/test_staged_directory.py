@@ -201,6 +201,36 @@ def test_a_subdirectory_that_cannot_be_read_is_not_dropped(model: Path, monkeypa
     assert snapshot(model.parent) == before
 
 
+def test_a_file_that_another_program_removes_before_it_is_linked_is_left_out(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+):
+    link, names = effects.link, []
+
+    def link_after_it_is_gone(path: str, target: str) -> None:
+        if not names:
+            names.append(os.path.relpath(path, model))
+            os.unlink(path)
+        link(path, target)
+
+    monkeypatch.setattr(effects, "link", link_after_it_is_gone)
+    with StagedDirectory(str(model)) as staged:
+        linked = staged.link_rest(str(model))
+        assert names[0] not in linked
+        assert set(contents(Path(staged.path))) == set(contents(model))
+
+
+def test_a_file_cannot_be_linked_into_a_directory_that_is_gone(model: Path, monkeypatch: pytest.MonkeyPatch):
+    link = effects.link
+
+    def link_after_it_is_gone(path: str, target: str) -> None:
+        shutil.rmtree(os.path.dirname(target))
+        link(path, target)
+
+    monkeypatch.setattr(effects, "link", link_after_it_is_gone)
+    with StagedDirectory(str(model)) as staged, pytest.raises(StorageError, match="No such file or directory"):
+        staged.link_rest(str(model))
+
+
 @pytest.mark.parametrize("appear", ["directory", "file", "link"])
 def test_what_appeared_meanwhile_is_not_replaced(model: Path, appear: str):
     out = model.parent / "out"
