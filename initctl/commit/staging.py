@@ -35,7 +35,7 @@ from initctl.locks import Busy, lock, release
 from initctl.traces import staged_path
 from initctl.undisturbed import delayed, undisturbed
 
-CHANGED = "another program changed what was written for it, and not yet in its place"
+CHANGED = "another program changed the unfinished result"
 Staged = TypeVar("Staged", bound="StagedFile | StagedDirectory")
 
 

@@ -33,7 +33,9 @@ _LATER = 2 * _MEETING
 _PATIENCE = timedelta(seconds=10)
 """After that, a rank says that it waits for others to start."""
 _WORKING = timedelta(days=7)
-"""The longest that a rank waits for another one to do its share. If its process dies, that is noticed at once."""
+"""The longest that a rank waits for another one to do its share. If its process dies, gloo notices that at once, unless
+it is stopped itself at that moment.
+"""
 
 
 class Failure(NamedTuple):

@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLOW = "*.weight=orthogonal"
+SLOW_SECOND = """
+import os, time
+from glob import glob
+from initctl.__main__ import main
+from initctl.commit import effects
+slept = []
+def flush(descriptor, flush=effects.flush):
+    if os.environ["RANK"] == "1" and not slept and len(glob(".initctl-*/*.lock")) == 2:
+        slept.append(time.sleep(5))
+    flush(descriptor)
+effects.flush = flush
+main()
+"""
 
 
 @pytest.fixture
@@ -97,14 +110,12 @@ def test_a_rank_says_that_it_waits_for_others_and_a_signal_ends_it(folder: Path)
 
 def test_a_signal_ends_a_rank_while_another_one_works(folder: Path):
     arguments = ["apply", "net.safetensors", "-o", "out.safetensors", "-r", SLOW]
-    first, second = started(2, arguments, folder)
-    while not list(folder.glob(".initctl-*")):
+    first, second = started(2, arguments, folder, script=SLOW_SECOND)
+    while len(list(folder.glob(".initctl-*/*.lock"))) < 2:
         time.sleep(0.01)
-    second.send_signal(signal.SIGSTOP)
     time.sleep(2)
     first.terminate()
     assert ended([first]) == [Ended(143, "", "initctl: error: interrupted by SIGTERM\n")]
-    second.send_signal(signal.SIGCONT)
     assert ended([second])[0].status == 5
     assert not (folder / "out.safetensors").exists()
     assert [rank.status for rank in ended(started(2, arguments, folder))] == [0, 0]

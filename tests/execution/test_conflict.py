@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from initctl.commit import effects
 from initctl.events import Committed, Progress
 from initctl.planning import Plan
 from tests.cli.processes import initctl as initctl_command
-from tests.commit.folders import contents, snapshot
+from tests.commit.folders import contents, fail_to_sync_directories, refusing, snapshot
 from tests.events import on
 from tests.execution.checkpoints import sharded, single
 
@@ -163,6 +164,28 @@ def test_what_others_write_to_the_new_directory_or_remove_from_it_stays_so(tmp_p
     assert not (net / "old.txt").exists()
 
 
+@linux
+def test_what_others_write_to_the_new_directory_is_newer_than_what_they_wrote_to_the_old_one(tmp_path: Path, late):
+    net = sharded(tmp_path / "net")
+    names = ["both.txt", "only-new.txt", "gone.txt"]
+
+    def save(content: str, names: list[str]) -> None:
+        for name in names:
+            (net / "saved").write_text(content)
+            (net / "saved").rename(net / name)
+
+    def save_and_remove(_: Committed) -> None:
+        save("new", ["both.txt", "only-new.txt"])
+        (net / "gone.txt").unlink()
+
+    save("first", ["both.txt", "gone.txt"])
+    late(tmp_path, lambda: save("late", names))
+    initctl.apply(net, in_place=True, rules=RULES, on_event=on(Committed, save_and_remove))
+    assert [(net / name).read_text() for name in names[:2]] == ["new", "new"]
+    assert not (net / "gone.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
 @pytest.mark.parametrize("how", ["another output", "in place"])
 def test_no_other_run_replaces_the_new_directory_before_everything_is_in_it(tmp_path: Path, how: str):
     net, other = sharded(tmp_path / "net"), sharded(tmp_path / "other")
@@ -198,6 +221,35 @@ def test_a_file_that_appears_in_a_directory_in_the_last_moment_before_it_is_repl
         initctl.apply(net, out, rules=RULES)
     (kept,) = tmp_path.glob(".initctl-*.old")
     assert (kept / "mine.txt").read_text() == "mine"
+
+
+def test_a_new_directory_of_which_it_is_not_known_whether_it_is_on_the_disk_has_replaced_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    net = sharded(tmp_path / "net")
+    fail_to_sync_directories(monkeypatch, tmp_path)
+    with pytest.raises(initctl.UncertainError) as raised:
+        initctl.apply(net, tmp_path / "out", rules=RULES)
+    assert str(raised.value).endswith("is in place, but may not survive a power failure: Input/output error")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net", "out"]
+
+
+@pytest.mark.parametrize("is_renamed", [True, False])
+def test_the_old_directory_stays_whole_if_it_is_not_known_whether_the_new_one_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_renamed: bool
+):
+    net = sharded(tmp_path / "net")
+    before = contents(net)
+    fail_to_sync_directories(monkeypatch, tmp_path)
+    rename, refuse = effects.rename, refusing(errno.EIO)
+    if not is_renamed:
+        monkeypatch.setattr(effects, "rename", lambda path, to: (refuse if to.endswith(".old") else rename)(path, to))
+    with pytest.raises(initctl.UncertainError, match="may not survive a power failure") as raised:
+        initctl.apply(net, in_place=True, rules=RULES)
+    (kept,) = [path for path in tmp_path.iterdir() if path != net]
+    assert kept.suffix == (".old" if is_renamed else ".tmp")
+    assert f"the old directory is {kept}; take what you need from it, and remove it" in str(raised.value)
+    assert contents(kept) == before
 
 
 def test_a_signal_comes_too_late_as_soon_as_the_new_directory_is_in_place(tmp_path: Path):
@@ -236,7 +288,7 @@ def test_what_takes_the_place_of_a_staged_file_does_not_become_the_result(tmp_pa
         else:
             staged.write_bytes(b"other")
 
-    with pytest.raises(initctl.StorageError, match="another program changed what was written for it"):
+    with pytest.raises(initctl.StorageError, match="another program changed the unfinished result"):
         initctl.apply(net, out, rules=RULES, on_event=once(swap))
     assert not os.path.lexists(out)
     assert (theirs.read_text(), stat.S_IMODE(theirs.stat().st_mode)) == ("theirs", 0o600)

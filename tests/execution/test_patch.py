@@ -15,7 +15,7 @@ from initctl.events import Committed, Progress
 from initctl.stream import Normal
 from initctl.traces import is_journal
 from tests.binding import overlaid
-from tests.commit.folders import contents, snapshot
+from tests.commit.folders import contents, refusing, snapshot
 from tests.events import on
 from tests.execution.checkpoints import assert_written, recomputed, sharded, single
 
@@ -257,6 +257,56 @@ def test_a_file_of_a_layer_below_that_is_copied_when_it_is_opened_is_patched(
         patch(container / "model")
         assert initctl.verify(container / "model", rules=RULES).holds
     assert contents(image) == before
+
+
+def after_the_journal_is_written(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], None]) -> None:
+    rename = effects.rename_new
+
+    def rename_and_happen(path: str, target: str) -> None:
+        rename(path, target)
+        happen()
+
+    monkeypatch.setattr(effects, "rename_new", rename_and_happen)
+
+
+def test_a_file_that_another_program_replaces_while_the_journal_is_written_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, other = single(tmp_path / "model.safetensors"), single(tmp_path / "other.safetensors")
+    inode = other.stat().st_ino
+    after_the_journal_is_written(monkeypatch, lambda: os.replace(other, path))
+    with pytest.raises(initctl.ConflictError, match=r"model\.safetensors: changed while it was read; run again"):
+        patch(path)
+    assert path.stat().st_ino == inode
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_journal_that_cannot_be_removed_then_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, other = single(tmp_path / "model.safetensors"), single(tmp_path / "other.safetensors")
+    after_the_journal_is_written(monkeypatch, lambda: os.replace(other, path))
+    monkeypatch.setattr(effects, "unlink", refusing(errno.EIO))
+    with pytest.raises(initctl.UncertainError, match=r"is as it was, but .*journal-.* could not be removed; remove it"):
+        patch(path)
+
+
+def test_the_journal_of_another_process_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on a file system without locks, where two patches can begin at once."""
+    path = single(tmp_path / "model.safetensors")
+    before, rename = path.read_bytes(), effects.rename_new
+
+    def rename_after_the_other(source: str, target: str) -> None:
+        with open(target, "x") as stream:
+            stream.write("theirs")
+        rename(source, target)
+
+    monkeypatch.setattr(effects, "rename_new", rename_after_the_other)
+    with pytest.raises(
+        initctl.ConflictError, match=r"model\.safetensors: another process of initctl is overwriting it"
+    ):
+        patch(path)
+    assert path.read_bytes() == before
+    (journal,) = (name for name in os.listdir(tmp_path) if name != path.name)
+    assert (tmp_path / journal).read_text() == "theirs"
 
 
 @pytest.mark.parametrize("length", [-8, 8])
