@@ -274,6 +274,43 @@ def test_a_staged_shard_that_somebody_removes_is_an_error_and_not_an_empty_shard
     assert not out.exists()
 
 
+def test_an_unfinished_file_that_another_program_lengthens_does_not_become_the_result(tmp_path: Path):
+    net, out = single(tmp_path / "net"), tmp_path / "out.safetensors"
+
+    def lengthen_staged() -> None:
+        (staged,) = tmp_path.glob(".initctl-*.tmp")
+        lengthen(staged)
+
+    with pytest.raises(initctl.StorageError, match="another program changed the unfinished result"):
+        initctl.apply(net, out, rules=RULES, on_event=once(lengthen_staged))
+    assert list(tmp_path.iterdir()) == [net]
+
+
+@linux
+def test_a_late_file_that_cannot_be_put_into_the_new_directory_is_in_the_old_one(
+    tmp_path: Path, late, monkeypatch: pytest.MonkeyPatch
+):
+    net = sharded(tmp_path / "net")
+    (net / "config.json").write_text("old")
+    rename, refuse = effects.rename, refusing(errno.EIO)
+
+    def save() -> None:
+        (net / "saved").write_text("late")
+        (net / "saved").rename(net / "config.json")
+
+    late(tmp_path, save)
+    monkeypatch.setattr(
+        effects, "rename", lambda path, to: (refuse if to.endswith("config.json") else rename)(path, to)
+    )
+    with pytest.raises(
+        initctl.UncertainError, match=r"may lack what was .*config\.json: .*Input/output error; the old"
+    ):
+        initctl.apply(net, in_place=True, rules=RULES)
+    (kept,) = tmp_path.glob(".initctl-*.old")
+    assert [(folder / "config.json").read_text() for folder in (net, kept)] == ["old", "late"]
+    assert not list(net.glob(".initctl-*"))
+
+
 @pytest.mark.parametrize("is_link", [False, True])
 def test_what_takes_the_place_of_a_staged_file_does_not_become_the_result(tmp_path: Path, is_link: bool):
     net, out, theirs = single(tmp_path / "net"), tmp_path / "out.safetensors", tmp_path / "theirs"
