@@ -79,7 +79,7 @@ class Stdout(Lenient):
 
     def lost(self, error: OSError) -> None:
         if not isinstance(error, BrokenPipeError):
-            message = f"stdout: the report could not be written: {error.strerror}"
+            message = f"stdout: the output could not be written: {error.strerror}"
             raise UncertainError(Problem("report.lost", message, "the work itself is done")) from error
 
 

@@ -54,7 +54,7 @@ def test_a_result_that_stdout_does_not_take_is_7_and_the_work_is_done(net, folde
     done = shell("initctl apply net.safetensors -o out.safetensors -r '*.bias=ones' > /dev/full")
     assert done.status == 7
     assert done.err == (
-        "initctl: error: stdout: the report could not be written: No space left on device; the work itself is done\n"
+        "initctl: error: stdout: the output could not be written: No space left on device; the work itself is done\n"
     )
     assert (folder / "out.safetensors").exists()
 

@@ -12,7 +12,7 @@ from tests.cli.checkpoints import checkpoint
 from tests.cli.processes import Outcome, shell
 
 APPLY = "initctl apply net.safetensors -o out.safetensors -r '*=ones'"
-LOST = "initctl: error: stdout: the report could not be written: {}; the work itself is done\n"
+LOST = "initctl: error: stdout: the output could not be written: {}; the work itself is done\n"
 
 
 class TestAResult:
@@ -40,7 +40,7 @@ class TestAResult:
     def test_that_a_check_does_not_hold_matters_more_than_a_lost_report(self, net, redirect):
         done = shell(f"initctl verify net.safetensors -r '*=ones' {redirect}")
         assert done.status == 1
-        assert done.err.splitlines()[-1].startswith("initctl: error: stdout: the report could not be written: ")
+        assert done.err.splitlines()[-1].startswith("initctl: error: stdout: the output could not be written: ")
 
     def test_that_nobody_reads_any_more_is_no_failure(self, folder):
         checkpoint(folder / "net.safetensors", {f"{'n' * 90}{n}.weight": ("F32", (2, 2)) for n in range(2000)})
