@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 MINUTE = 60 * 10**9
 
 
-def test_a_file_keeps_the_time_of_its_creation_when_it_is_changed(tmp_path: Path):
-    path = tmp_path / "file"
+def made(path: Path) -> int:
+    """Make a file at `path`; returns when it was created."""
     path.write_text("old")
     created = born(str(path))
     if created is None:
         pytest.skip("this file system does not keep the time of creation")
+    return created
+
+
+def test_a_file_keeps_the_time_of_its_creation_when_it_is_changed(tmp_path: Path):
+    path = tmp_path / "file"
+    created = made(path)
     path.write_text("new")
     os.utime(path, (1, 1))
     assert born(str(path)) == created
@@ -33,10 +39,7 @@ def test_a_file_keeps_the_time_of_its_creation_when_it_is_changed(tmp_path: Path
 
 def test_a_new_file_at_the_same_path_has_another_time(tmp_path: Path):
     path = tmp_path / "file"
-    path.write_text("old")
-    before = born(str(path))
-    if before is None:
-        pytest.skip("this file system does not keep the time of creation")
+    before = made(path)
     time.sleep(0.02)  # a system may count in steps of its timer
     (tmp_path / "new").write_text("new")
     os.replace(tmp_path / "new", path)

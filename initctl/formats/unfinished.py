@@ -31,8 +31,8 @@ def check_files_finished(files: Iterable[str]) -> None:
 
 
 def half_patched(checkpoint: Checkpoint) -> Iterator[Problem]:
-    """A warning for each file of `checkpoint` whose checksums show that a patch of it was interrupted, for which the
-    journal is no longer there.
+    """A warning for each file of `checkpoint` whose checksums show that a patch of it was interrupted. Its journal is
+    gone, or the file would not be read.
     """
     for file in checkpoint.files:
         if any(checksum.unfinished for checksum in file.checksums):

@@ -252,13 +252,27 @@ def test_the_old_directory_stays_whole_if_it_is_not_known_whether_the_new_one_is
     assert contents(kept) == before
 
 
-def test_a_signal_comes_too_late_as_soon_as_the_new_directory_is_in_place(tmp_path: Path):
-    """The callback is called in the step; a signal that it gets is one of the moment after."""
+def test_a_signal_comes_too_late_while_late_files_are_put_into_the_new_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     net = sharded(tmp_path / "net")
-    result = initctl.apply(
-        net, in_place=True, rules=RULES, on_event=on(Committed, lambda _: signal.raise_signal(signal.SIGINT))
-    )
-    assert result.files
+    exchange, link, exchanged = effects.exchange, effects.link, []
+
+    def exchange_after_a_late_file(one: str, other: str) -> None:
+        if os.path.realpath(other) == str(net):
+            (net / "late.txt").write_text("late")
+            exchanged.append(other)
+        exchange(one, other)
+
+    def link_as_a_signal_comes(path: str, target: str) -> None:
+        if exchanged:
+            signal.raise_signal(signal.SIGINT)
+        link(path, target)
+
+    monkeypatch.setattr(effects, "exchange", exchange_after_a_late_file)
+    monkeypatch.setattr(effects, "link", link_as_a_signal_comes)
+    assert initctl.apply(net, in_place=True, rules=RULES).files
+    assert (net / "late.txt").read_text() == "late"
     assert initctl.verify(net, rules=RULES).holds
 
 

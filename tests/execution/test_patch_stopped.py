@@ -152,16 +152,20 @@ def test_while_it_is_not_complete_nothing_else_is_done_with_it(tmp_path: Path, m
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def without_journal(path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
+    """The content of the file at `path` after each of some patches of `content` that stopped and lost their journals."""
+    for point in list(stops(patched(path, content, monkeypatch)))[1::4]:
+        patched(path, content, monkeypatch, after=point)
+        os.unlink(journal_path(str(path)))
+        yield path.read_bytes()
+
+
 @pytest.mark.parametrize("writer", [name for name in WRITERS if name != "torch before 1.6"])
 def test_without_its_journal_an_archive_that_is_not_complete_is_named_and_no_copy_of_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str
 ):
-    path, content = tmp_path / "m.ckpt", WRITERS[writer](old_checkpoint())
-    lengths = patched(path, content, monkeypatch)
-    for point in list(stops(lengths))[1::4]:
-        patched(path, content, monkeypatch, after=point)
-        os.unlink(journal_path(str(path)))
-        before = path.read_bytes()
+    path = tmp_path / "m.ckpt"
+    for before in without_journal(path, WRITERS[writer](old_checkpoint()), monkeypatch):
         (warning,) = initctl.inspect(path).warnings
         assert (warning.code, warning.message) == (
             "archive.unfinished",
@@ -182,12 +186,8 @@ def test_without_its_journal_an_archive_that_is_not_complete_is_named_and_no_cop
 def test_without_its_journal_no_other_patch_makes_an_archive_look_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    path, content = tmp_path / "m.ckpt", saved(old_checkpoint())
-    lengths = patched(path, content, monkeypatch)
-    for point in list(stops(lengths))[1::4]:
-        patched(path, content, monkeypatch, after=point)
-        os.unlink(journal_path(str(path)))
-        before = path.read_bytes()
+    path = tmp_path / "m.ckpt"
+    for before in without_journal(path, saved(old_checkpoint()), monkeypatch):
         (warning,) = initctl.inspect(path).warnings
         named = [r.name for r in initctl.formats.read_checkpoint(path).files[0].checksums if r.unfinished]
         result = initctl.apply(path, in_place="patch", rules=["bias=zeros"], seed=4)
