@@ -153,7 +153,7 @@ def test_while_it_is_not_complete_nothing_else_is_done_with_it(tmp_path: Path, m
 
 
 def without_journal(path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
-    """The content of the file at `path` after each of some patches of `content` that stopped and lost their journals."""
+    """The content of the file at `path` after each of some patches of `content` that lost their journals."""
     for point in list(stops(patched(path, content, monkeypatch)))[1::4]:
         patched(path, content, monkeypatch, after=point)
         os.unlink(journal_path(str(path)))
