@@ -169,10 +169,11 @@ def lies() -> Iterator[Fault]:
 def places() -> Iterator[Fault]:
     for name, path in {
         "parent": "../x.distcp", "absolute": "/etc/passwd", "parent-inside": "x/../" + FILE, "drive": "C:\\x.distcp",
-        "backslash": "..\\x.distcp", "NUL": "x\0.distcp", "empty": "", "not-plain": "./" + FILE,
+        "backslash": "..\\x.distcp", "NUL": "x\0.distcp",
     }.items():  # fmt: skip
-        words = "must be written as " if name == "not-plain" else "leads out of the directory"
-        yield place(f"D05-{name}", words, relative_path=path)
+        yield place(f"D05-{name}", "leads out of the directory", relative_path=path)
+    yield place("D05-empty", "is not the name of a file", relative_path="")
+    yield place("D05-not-plain", "must be written as ", relative_path="./" + FILE)
     yield place("D05-path-is-a-number", "has no valid place in a file", relative_path=3)
     yield place("D06-length-beyond-the-end", "its chunk at [0, 0] reaches beyond the end of the file", length=10**6)
     yield place("D06-offset-beyond-the-end", "its chunk at [0, 0] reaches beyond the end of the file", offset=2**62)

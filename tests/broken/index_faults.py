@@ -62,9 +62,10 @@ def escapes() -> Iterator[Fault]:
         "I02-parent-with-backslash": "..\\x.safetensors",
         "I02-folder-with-backslash": "x\\a.safetensors",
         "I02-NUL": "a.safetensors\0.safetensors",
-        "I02-empty": "",
     }.items():
         yield mapped(name, shard, "index.escape", leaves)
+    for name, shard in {"I02-empty": "", "I02-directory": "."}.items():
+        yield mapped(name, shard, "index.malformed", "is not the name of a file")
     yield changed("I03-link-outside", link_outside, "index.escape", "a.safetensors: is a link to a file outside of")
 
 

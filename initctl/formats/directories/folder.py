@@ -91,7 +91,9 @@ def plain_name(name: str) -> tuple[str, str] | None:
     from pathlib import PureWindowsPath
 
     plain = PureWindowsPath(name)  # reads both separators, drives and shares, on every system
-    if plain.anchor or ".." in plain.parts or "\0" in name or "\\" in name or not plain.parts:
+    if not plain.parts:
+        return "malformed", "is not the name of a file"
+    if plain.anchor or ".." in plain.parts or "\0" in name or "\\" in name:
         return "escape", "leads out of the directory"
     if "/".join(plain.parts) != name:
         return "malformed", f"must be written as {shown('/'.join(plain.parts))}"
