@@ -142,9 +142,8 @@ def refuse(path: str, checksum: Checksum, found: int | None) -> NoReturn:
     place = f"{shown(path)}: {shown(checksum.name)}"
     if found is None:
         message = f"{place}: a patch that overwrites it was interrupted"
-        raise InputError(
-            Problem("archive.unfinished", message, "complete it with the same command, or restore the file from a copy")
-        )
+        hint = "repeat the command that patched it, or restore the file from a copy"
+        raise InputError(Problem("archive.unfinished", message, hint))
     message = f"{place}: is damaged: its CRC-32 is {found:08x}, but the file says {checksum.value:08x}"
     raise InputError(Problem("archive.checksum", message, "download or copy the file again"))
 

@@ -15,6 +15,7 @@ JOURNAL = ".initctl-journal"
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _STAGED = re.compile(r"\.initctl-[0-9a-f]{6}-[0-9]+-[0-9a-f]{8}\.tmp")
 _PARTS = re.compile(r"\.initctl-\w+\.(?:parts|result|gone)")
+_KEPT = re.compile(r"\.initctl-[0-9a-f]{8}\.old")
 _JOURNAL = re.compile(re.escape(JOURNAL) + "(?:-[0-9a-f]{12})?")
 
 
@@ -24,9 +25,9 @@ def staged_path(target: str) -> str:
     return os.path.join(os.path.dirname(target), name)
 
 
-def kept_path(staged: str) -> str:
-    """The name of what was replaced, if it stays: it was at the path `staged` after an exchange."""
-    return staged.removesuffix(".tmp") + ".old"
+def kept_path(replaced: str) -> str:
+    """A new name beside `replaced`, a directory that was replaced, if it stays. No run takes it for left over."""
+    return os.path.join(os.path.dirname(replaced), f".initctl-{os.urandom(4).hex()}.old")
 
 
 def journal_path(target: str) -> str:
@@ -66,6 +67,11 @@ def is_of_living_process(path: str) -> bool:
 def are_parts(name: str) -> bool:
     """Whether a directory of this name belongs to a result that several processes write."""
     return _PARTS.fullmatch(name) is not None
+
+
+def is_kept(name: str) -> bool:
+    """Whether a directory of this name was replaced, and stays because it may be needed."""
+    return _KEPT.fullmatch(name) is not None
 
 
 def is_journal(name: str) -> bool:

@@ -4,6 +4,7 @@ new_files.py      new files and directories, written and flushed to the disk
 replacing.py      the one step in which they take their place
 staging.py        a file or a directory that is removed unless it takes its place
 shared_staging.py a file or a directory that several processes write
+rest.py           the files that stay as they are, shared by hard links
 keeping.py        what was replaced stays if it may be needed
 linking.py        which files of other users cannot be hard-linked
 patching.py       an existing file, overwritten in place

@@ -24,7 +24,7 @@ def claimed(target: str, *, is_shared: bool = False) -> Iterator[bool]:
     file, but not make it from the old one. Yields false if it could not be locked. Raises `ConflictError` if
     another process is at work.
     """
-    with beside(target), _locked(target, is_shared=is_shared) as is_locked:
+    with beside(target), holding(target, is_shared=is_shared) as is_locked:
         yield is_locked
 
 
@@ -33,7 +33,7 @@ def beside(target: str) -> Iterator[None]:
     """Nobody replaces a directory that the real path `target` is in during the body, which makes a new file there."""
     with ExitStack() as stack:
         for directory in takewhile(_is_replaceable, above(target)):
-            stack.enter_context(_locked(directory, is_shared=True))
+            stack.enter_context(holding(directory, is_shared=True))
         yield
 
 
@@ -49,7 +49,8 @@ def _is_replaceable(directory: str) -> bool:
 
 
 @contextmanager
-def _locked(path: str, *, is_shared: bool = False) -> Iterator[bool]:
+def holding(path: str, *, is_shared: bool = False) -> Iterator[bool]:
+    """Hold a lock of what is at `path` during the body. Yields and raises what `claimed` does."""
     with ExitStack() as stack:
         try:
             is_locked = stack.enter_context(locked(path, is_shared=is_shared))

@@ -85,6 +85,11 @@ def unlink(path: str) -> None:
     os.unlink(path)
 
 
+def remove_directory(path: str) -> None:
+    """Remove a directory that is empty."""
+    os.rmdir(path)
+
+
 def remove_tree(path: str) -> None:
     """Remove a directory with everything in it, as far as possible; no error is raised."""
     with suppress(OSError):  # rmtree raises some errors though it ignores them

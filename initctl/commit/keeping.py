@@ -21,12 +21,11 @@ def kept_if_uncertain(path: str) -> Iterator[None]:
     except UncertainError as error:
         if not is_there(path):
             raise
-        kept = kept_path(path)
+        kept, hint = kept_path(path), "take what you need from it, and remove it"
         try:
             effects.rename(path, kept)
         except OSError:
-            kept = path
+            kept, hint = path, "move it away if you need it: the next run removes it"
         *others, last = error.problems
         message = f"{last.message}; the old directory is {shown(kept)}"
-        hint = "take what you need from it, and remove it"
         raise UncertainError(*others, last._replace(message=message, hint=hint)) from error

@@ -7,7 +7,7 @@ from collections.abc import Container
 
 from initctl.commit import effects
 from initctl.commit.failure import storage_errors
-from initctl.commit.new_files import rest_of
+from initctl.commit.rest import rest_of
 from initctl.commit.staging import StagedDirectory
 
 

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Self, TypeAlias
+from typing import Self
 
-from initctl import paths
 from initctl.commit import effects
 from initctl.commit.attributes import give_attributes, give_permissions
 from initctl.commit.failure import storage_errors
-from initctl.commit.leftovers import discard
 from initctl.commit.tree import tree
-from initctl.traces import is_staged, staged_path
 
 _OWN = 0o600
 """The permissions of a new file until it is synced."""
-
-
-Inode: TypeAlias = tuple[int, int]
-"""A file or a directory: its file system, and its number there."""
-Linked: TypeAlias = Mapping[str, Inode]
-"""The files and directories that were linked or made, by their names relative to the directory that they come from."""
 
 
 class NewFile:
@@ -102,7 +93,7 @@ class NewDirectory:
         """The new file `name`, a path relative to the directory."""
         path, target = (os.path.join(folder, name) for folder in (self.path, self.target))
         with storage_errors(target):
-            _make_directories(os.path.dirname(path))
+            make_directories(os.path.dirname(path))
         return NewFile(path, target, is_shared=self._is_shared)
 
     def keep_only(self, names: Container[str]) -> None:
@@ -114,42 +105,6 @@ class NewDirectory:
                     if os.path.relpath(path, self.path) not in names:
                         effects.unlink(path)
 
-    def link_rest(self, source: str, *, without: Container[str] = ()) -> Linked:
-        """Hard-link every file of the directory `source` into this one; a file of its name here is replaced.
-
-        Files in `without` are not linked. Their names are relative to `source`. Nor are those that initctl stages.
-        Returns what was linked.
-        """
-        linked: dict[str, Inode] = {}
-        with storage_errors(self.target):
-            for below, names in rest_of(source, without):
-                _make_directories(os.path.join(self.path, below))
-                linked[below] = _inode(os.path.join(source, below))
-                for name in names:
-                    with storage_errors(os.path.join(self.target, name)), _while_there(os.path.join(source, name)):
-                        _link(os.path.join(source, name), path := os.path.join(self.path, name))
-                        linked[name] = _inode(path)
-        return linked
-
-    def link_late(self, source: str, linked: Linked, *, without: Container[str] = ()) -> None:
-        """Hard-link what was written to the directory `source` after others of it were `linked`, and flush it to the
-        disk. A file that was written to this directory meanwhile stays.
-        """
-        with storage_errors(self.target):
-            for below, names in reversed(list(rest_of(source, without))):  # a directory before those in it
-                folder = os.path.join(self.path, below)
-                if below not in linked and not paths.is_there(folder):
-                    _make_directories(folder)
-                    like = os.path.join(source, below)
-                    with _opened(folder) as descriptor:
-                        give_attributes(descriptor, os.stat(like).st_mode, like)
-                    sync_directory(os.path.dirname(folder))
-                if late := [name for name in names if _inode(os.path.join(source, name)) != linked.get(name)]:
-                    for name in late:
-                        with storage_errors(os.path.join(self.target, name)):
-                            _link_late(os.path.join(source, name), os.path.join(self.path, name), linked.get(name))
-                    sync_directory(folder)
-
     def sync(self, mode: int, *, like: str, is_same: bool = False) -> list[str]:
         """Flush all names to the disk, with the permissions `mode`. Subdirectories get those they have in `like`.
 
@@ -160,85 +115,35 @@ class NewDirectory:
         with storage_errors(self.target):
             for directory, _ in tree(self.path):
                 other = os.path.normpath(os.path.join(like, os.path.relpath(directory, self.path)))
-                own = mode if directory == self.path else os.stat(other).st_mode
-                with _opened(directory) as descriptor:
-                    if is_same:
-                        lost += give_attributes(descriptor, own, other)
-                    else:
-                        give_permissions(descriptor, own)
+                with opened_directory(directory) as descriptor:
+                    with suppress(FileNotFoundError):  # another program has removed the other one meanwhile
+                        own = mode if directory == self.path else os.stat(other).st_mode
+                        if is_same:
+                            lost += give_attributes(descriptor, own, other)
+                        else:
+                            give_permissions(descriptor, own)
                     effects.flush(descriptor)
         return lost
 
 
-def rest_of(source: str, without: Container[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each directory in `source`, from the deepest, and the files in it, but those `without` and what initctl stages.
-    All names are relative to `source`.
-    """
-    for parent, names in tree(source):
-        below = os.path.relpath(parent, source)
-        if not any(map(is_staged, below.split(os.sep))):
-            files = (os.path.normpath(os.path.join(below, name)) for name in names if not is_staged(name))
-            yield below, [file for file in files if file not in without]
-
-
-def _link(path: str, target: str) -> None:
-    """Let `target` be the file at `path`."""
-    try:
-        effects.link(path, target)
-    except FileExistsError:
-        if _inode(path) == _inode(target):
-            return
-        staged = staged_path(target)
-        effects.link(path, staged)
-        try:
-            effects.rename(staged, target)
-        except OSError:
-            discard(staged)
-            raise
-
-
-def _link_late(path: str, target: str, linked: Inode | None) -> None:
-    """Let `target` be the file at `path`, unless it is there and is not the one that was `linked` before."""
-    if linked is None:
-        with suppress(FileExistsError):
-            effects.link(path, target)
-    elif paths.is_there(target) and _inode(target) == linked:
-        _link(path, target)
-
-
-@contextmanager
-def _while_there(path: str) -> Iterator[None]:
-    """The body links the file at `path`, unless another program has removed it by now."""
-    try:
-        yield
-    except FileNotFoundError:
-        if paths.is_there(path):
-            raise
-
-
-def _inode(path: str) -> Inode:
-    status = os.lstat(path)
-    return status.st_dev, status.st_ino
-
-
-def _make_directories(path: str) -> None:
+def make_directories(path: str) -> None:
     """Make the directory `path`, and those above it, unless they are there."""
     with suppress(FileExistsError):
         try:
             effects.make_directory(path)
         except FileNotFoundError:
-            _make_directories(os.path.dirname(path))
+            make_directories(os.path.dirname(path))
             effects.make_directory(path)
 
 
 def sync_directory(path: str) -> None:
     """Flush the names in the directory `path` to the disk."""
-    with _opened(path) as descriptor:
+    with opened_directory(path) as descriptor:
         effects.flush(descriptor)
 
 
 @contextmanager
-def _opened(directory: str) -> Iterator[int]:
+def opened_directory(directory: str) -> Iterator[int]:
     """A descriptor of `directory`, which is not a link."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

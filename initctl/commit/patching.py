@@ -36,9 +36,15 @@ class PatchedFile:
         with storage_errors(self.path):
             effects.flush(self.descriptor)
             status = os.fstat(self.descriptor)
-            if not os.path.samestat(os.stat(self.path), status):
-                message = f"{shown(self.path)}: was replaced by another file during the patch"
+            if not self._is_at_path(status):
+                message = f"{shown(self.path)}: another program replaced or removed it during the patch"
                 raise ConflictError(Problem("patch.replaced", message))
             if status.st_size != self._size:
                 message = f"{shown(self.path)}: another program changed its size during the patch"
                 raise ConflictError(Problem("patch.replaced", message))
+
+    def _is_at_path(self, status: os.stat_result) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.path), status)
+        except FileNotFoundError:
+            return False

@@ -18,7 +18,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
 from typing import Self, TypeVar
 
 from initctl import paths
@@ -71,22 +71,24 @@ class _Stage:
     def leave(self, error: object, *, is_kept: bool = False) -> None:
         """Remove what is at `path`, maybe because of an `error`. Raises one that names it if it cannot be removed. What
         was replaced may be there by now: nothing is removed then if it `is_kept`.
-
-        What was staged is locked until now, also in its new place: no other process changes it before.
         """
         is_kept = is_kept and self.is_committed
         with undisturbed() if self._is_the_end else delayed():
-            if self.is_committed:  # another process can go on while what was replaced is removed
-                self._release()
             if not is_kept:
                 discard(self.path)
             self._release()
         if not is_kept and is_there(self.path):
             self._name_leftover(error)
 
-    def committed(self, *, is_the_end: bool = True) -> None:
-        """What was staged is in place. If this `is_the_end` of the work, a signal comes too late from now on."""
+    def committed(self, on_commit: Callable[[], None], *, is_the_end: bool = True) -> None:
+        """What was staged is in place. Call `on_commit`, and let other processes change it from then on. If this
+        `is_the_end` of the work, a signal comes too late by now.
+        """
         self.is_committed, self._is_the_end = True, is_the_end
+        try:
+            on_commit()
+        finally:
+            self._release()
 
     def _release(self) -> None:
         held, self._lock = self._lock, None
@@ -145,12 +147,8 @@ class StagedFile(NewFile):
         self, *, no_clobber: bool = False, on_commit: Callable[[], None] = lambda: None, is_the_end: bool = True
     ) -> None:
         """Replace the target, as `replace_file` does."""
-
-        def committed() -> None:
-            self._stage.committed(is_the_end=is_the_end)
-            on_commit()
-
         self._stage.check_same()
+        committed = partial(self._stage.committed, on_commit, is_the_end=is_the_end)
         replace_file(self.path, self.target, no_clobber=no_clobber, on_commit=committed, is_the_end=is_the_end)
 
     def _create(self) -> None:
@@ -181,12 +179,8 @@ class StagedDirectory(NewDirectory):
         self, *, check_before_replacing: Callable[[], None] | None = None, on_commit: Callable[[], None] = lambda: None
     ) -> None:
         """Become the target, or replace it, as `replace_directory` does."""
-
-        def committed() -> None:
-            self._stage.committed()
-            on_commit()
-
         self._stage.check_same()
+        committed = partial(self._stage.committed, on_commit)
         replace_directory(self.path, self.target, check_before_replacing=check_before_replacing, on_commit=committed)
 
     def _create(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from socket import gethostname
 from typing import TYPE_CHECKING, Self, cast
@@ -15,7 +16,7 @@ from initctl.commit.shared_staging import SharedStaging
 from initctl.distributed.job import NOTE, Job
 from initctl.distributed.receipt import Receipt, WrittenRange, name_of
 from initctl.distributed.split import Share, split
-from initctl.errors import shown
+from initctl.errors import UncertainError, shown
 
 if TYPE_CHECKING:
     from initctl.execution.content import Draft
@@ -71,9 +72,22 @@ class StagedJob(Job):
         with self.notes.alone(NOTE):
             if not self.notes.is_spent:
                 self._check_sizes(self.draft.contents)
-                self.writer.commit_pieces(self.draft, self.place, self.notes, _sums(receipts))
+                with self._left_if_uncertain():
+                    self.writer.commit_pieces(self.draft, self.place, self.notes, _sums(receipts))
             self.notes.remove()
         return receipts
+
+    @contextmanager
+    def _left_if_uncertain(self) -> Iterator[None]:
+        """The body puts the result in place. If it raises `UncertainError`, the error names the directory of the parts,
+        which stays.
+        """
+        try:
+            yield
+        except UncertainError as error:
+            *others, last = error.problems
+            message = f"{last.message}; {shown(self.notes.path)} is left until you commit again"
+            raise UncertainError(*others, last._replace(message=message)) from error
 
     @property
     def is_in_place(self) -> bool:

@@ -191,7 +191,7 @@ def target_at(action: Action, offset: int) -> TargetBlock:
 class Draft(NamedTuple):
     """A result before it is written: the `contents` of its files, by name.
 
-    `sources` are the files of the input that it reads. They must not change meanwhile.
+    `sources` are the files of the input that it reads, or removes in place. They must not change meanwhile.
     """
 
     contents: Mapping[str, Content]

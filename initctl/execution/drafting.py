@@ -119,7 +119,9 @@ def _exchanging(writer: Writer, touched: Sequence[CheckpointFile], dropped: Sequ
         check=partial(check_not_here, checkpoint.target),
         without=dropped,
     )
-    return _replacing(writer, names | _copied(checkpoint, {*dropped, *names})), place
+    draft = _replacing(writer, names | _copied(checkpoint, {*dropped, *names}))
+    removed = [file for file in checkpoint.other_files if file.name in dropped] if dropped else []
+    return draft._replace(sources=(*draft.sources, *removed)), place
 
 
 def _copied(checkpoint: Checkpoint, without: Container[str]) -> dict[str, CheckpointFile]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import replace
 from functools import cached_property, partial
 from heapq import merge
 from itertools import islice
@@ -15,15 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from initctl import paths
 from initctl.checksums import Sums, check_task, refuse, renew, sum_tasks
 from initctl.commit import effects
-from initctl.commit.claims import claimed
+from initctl.commit.claims import claimed, holding
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
 from initctl.commit.keeping import kept_if_uncertain
 from initctl.commit.new_files import NewDirectory
 from initctl.commit.replacing import replace_directory, replace_file
 from initctl.commit.reserving import check_space, held, reserve, set_size, share
+from initctl.commit.rest import Rest
 from initctl.commit.staging import CHANGED, StagedDirectory, StagedFile
-from initctl.errors import InitctlError, Problem, StorageError, UncertainError, listed, shown
+from initctl.errors import NO_MEMORY, InitctlError, Problem, StorageError, UncertainError, listed, shown
 from initctl.events import Committed, Event
 from initctl.execution.destination import strangers
 from initctl.execution.tasks import fill_tasks, strided_tasks
@@ -32,7 +32,6 @@ from initctl.filling.engines import choose_engines
 from initctl.filling.targets import TargetBlock, targets_by_file
 from initctl.grouping import grouped
 from initctl.layout.ranges import ByteRange, common, joined, total, uncovered
-from initctl.locks import locked
 from initctl.planning.plan import TORCH
 from initctl.reading import TensorReader
 from initctl.reshaping.renewed_files import RenewedFile, renewed_files
@@ -41,7 +40,7 @@ from initctl.undisturbed import undisturbed
 from initctl.workers import Task, Workers
 
 if TYPE_CHECKING:
-    from initctl.commit.new_files import Linked, NewFile
+    from initctl.commit.new_files import NewFile
     from initctl.commit.shared_staging import SharedStaging
     from initctl.execution.content import Content, Draft
     from initctl.execution.destination import Destination
@@ -146,11 +145,11 @@ class Writer:
             place.check_step(staged.path)
             files = [(content, staged.file(name)) for name, content in draft.contents.items()]
             self.write_files(draft, files, place.path)
-            linked = self._complete(staged, draft, place)
+            rest = self._complete(staged, draft, place)
             check = _check_and_claim(place, claims)
+            on_commit = partial(self._replaced, staged.path, rest, draft, place)
             with undisturbed(even_if=UncertainError), kept_if_uncertain(staged.path):
-                staged.commit(check_before_replacing=check, on_commit=self.committed)
-                self._keep_late(staged.path, linked, draft, place)
+                staged.commit(check_before_replacing=check, on_commit=on_commit)
 
     def check_unchanged(self, draft: Draft) -> None:
         self.checkpoint.check_unchanged(draft.sources)
@@ -182,7 +181,7 @@ class Writer:
         for name, content in draft.contents.items():
             new = staging.file(name if place.is_directory else None)
             self._finish(content if place.is_directory else self._at(place, content), new, sums[name])
-        with claimed(place.path), locked(path):  # this is what other processes find there once it is in place
+        with claimed(place.path), holding(path):  # this is what other processes find there once it is in place
             if not place.is_directory:
                 self.check_unchanged(draft)
                 if place.check:
@@ -191,44 +190,49 @@ class Writer:
                 return
             made = NewDirectory(path, place.path)
             made.keep_only(draft.contents)  # a commit that was killed may have linked files that are others by now
-            linked = self._complete(made, draft, place)
+            on_commit = partial(self._replaced, path, self._complete(made, draft, place), draft, place)
             with undisturbed(even_if=UncertainError), kept_if_uncertain(path):
-                replace_directory(path, place.path, check_before_replacing=place.check, on_commit=self.committed)
-                self._keep_late(path, linked, draft, place)
+                replace_directory(path, place.path, check_before_replacing=place.check, on_commit=on_commit)
 
-    def _complete(self, made: NewDirectory, draft: Draft, place: Destination) -> Linked:
-        """Add to a directory what it has besides the files of `draft`, and flush it to the disk. Returns what is linked
-        from the directory that it replaces.
+    def _complete(self, made: NewDirectory, draft: Draft, place: Destination) -> Rest | None:
+        """Add to a directory what it has besides the files of `draft`, and flush it to the disk. Returns what it shares
+        with the directory that it replaces in place.
         """
-        linked: Linked = {}
+        rest = None
         if place.without is not None:
-            linked = made.link_rest(place.path, without={*place.without, *draft.contents})
+            rest = Rest(place.path, {*place.without, *draft.contents})
+            rest.link(made.path)
         lost = made.sync(place.mode, like=self.checkpoint.directory, is_same=place.is_in_place)
         self._note_lost(place.path, lost)
         self.check_unchanged(draft)
-        return linked
+        return rest
 
-    def _keep_late(self, old: str, linked: Linked, draft: Draft, place: Destination) -> None:
-        """Keep what other programs wrote to the directory that was replaced, and is `old` now, before it was replaced:
-        in place, what came after files of it were `linked`. Raises `UncertainError` if the result lacks some of it.
+    def _replaced(self, old: str, rest: Rest | None, draft: Draft, place: Destination) -> None:
+        """A new directory is in place, and what it replaced is `old`, if anything. Keep what other programs wrote there
+        in the last moment: in place, all but what is new here. Raises `UncertainError` if the result lacks some of it.
         """
-        lacking: Sequence[str] = ()
+        try:
+            self.committed()
+        finally:
+            if lacking := self._lacking(old, rest, draft, place):
+                what = f"may lack what was written to the old one meanwhile: {listed(lacking)}"
+                raise UncertainError(Problem("storage.late", f"{shown(place.path)}: is in place, but {what}"))
+
+    def _lacking(self, old: str, rest: Rest | None, draft: Draft, place: Destination) -> list[str]:
+        """What a new directory lacks of the `old` one, for a message, after it got what it can get of it."""
         try:
             with storage_errors(place.path):
                 if not paths.is_directory(old):  # nothing was replaced, or another program had removed it
-                    return
-            if place.without is None:
-                lacking = [shown(name) for name in strangers(old, draft.contents)]
-            else:
-                made = NewDirectory(place.path, place.path)
-                made.link_late(old, linked, without={*place.without, *draft.contents})
-                replace(self.checkpoint, directory=old).check_unchanged(draft.sources)
+                    return []
+                if rest is None:
+                    return list(map(shown, strangers(old, draft.contents)))
+                rest.follow(old)
+                changed = [file for file in draft.sources if not file.is_at(_moved(file.name, old, place.path))]
+                return [shown(os.path.join(place.path, file.name)) for file in changed]
         except InitctlError as error:
-            lacking = [problem.message for problem in error.problems]
-        if lacking:
-            what = listed(lacking)
-            fault = f"{shown(place.path)}: is in place, but may lack what was written to the old one meanwhile: {what}"
-            raise UncertainError(Problem("storage.late", fault))
+            return [problem.message for problem in error.problems]
+        except MemoryError:
+            return [problem.message for problem in NO_MEMORY.problems]
 
     def write_window(self, content: Content, new: NewFile, reader: TensorReader) -> None:
         """Write a window of a file without checksums to `new`, which is in memory. `reader` reads the input."""
@@ -382,3 +386,11 @@ def _needed(begun: Iterable[_Begun]) -> int:
 def write_parts(descriptor: int, parts: Iterable[Part]) -> None:
     for place, content in parts:
         write_all(descriptor, content, place)
+
+
+def _moved(name: str, old: str, new: str) -> str:
+    """The path of the file that is `name` in the directory `old`, if that was at `new` before: an absolute link in it
+    leads to `new`.
+    """
+    path = paths.real(os.path.join(old, name))
+    return os.path.join(old, os.path.relpath(path, new)) if os.path.commonpath([path, new]) == new else path

@@ -261,8 +261,7 @@ class Checkpoint(Displayed, Location):
         paths = {os.path.join(self.directory, file.name): file for file in files}
         renew(paths)
         for path, file in paths.items():
-            status = status_at(path)
-            if not status or Identity.of(status) != file.identity:
+            if not file.is_at(path):
                 raise self.changed(file)
 
     def changed(self, file: CheckpointFile) -> ConflictError:

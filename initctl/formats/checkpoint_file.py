@@ -6,6 +6,8 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.formats.opening import status_at
+
 if TYPE_CHECKING:
     import os
 
@@ -51,6 +53,11 @@ class CheckpointFile:
     @classmethod
     def of(cls, name: str, status: os.stat_result, checksums: tuple[Checksum, ...] = ()) -> CheckpointFile:
         return cls(name, Identity.of(status), stat.S_IMODE(status.st_mode), checksums)
+
+    def is_at(self, path: str) -> bool:
+        """Whether the file at `path`, maybe through a link, is still this one, unchanged."""
+        status = status_at(path)
+        return status is not None and Identity.of(status) == self.identity
 
     @property
     def size(self) -> int:

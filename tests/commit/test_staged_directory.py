@@ -17,6 +17,7 @@ import pytest
 
 from initctl.commit import effects
 from initctl.commit.new_files import NewDirectory
+from initctl.commit.rest import Rest
 from initctl.commit.staging import StagedDirectory, StagedFile
 from initctl.errors import ConflictError, StorageError, UncertainError
 from tests.commit.folders import contents, fail_to_sync_directories, record_commits, refusing, snapshot
@@ -53,7 +54,7 @@ def rewrite(target: Path, name: str, content: bytes) -> None:
         with staged.file(name) as file:
             os.write(file.descriptor, content)
             file.sync(0o600)
-        staged.link_rest(str(target), without={name})
+        Rest(str(target), {name}).link(staged.path)
         staged.sync(stat.S_IMODE(target.stat().st_mode), like=str(target))
         staged.commit(check_before_replacing=anything)
 
@@ -143,8 +144,10 @@ def test_an_exception_at_any_step_leaves_no_trace(model: Path, steps: int, error
     def leave() -> None:
         with StagedDirectory(str(model)) as staged:
             taken: list[Callable[[], None]] = [
-                lambda: fill(staged), lambda: staged.link_rest(str(model)), lambda: staged.sync(0o700, like=str(model)),
-            ]  # fmt: skip
+                lambda: fill(staged),
+                lambda: Rest(str(model)).link(staged.path),
+                lambda: staged.sync(0o700, like=str(model)),
+            ]
             for step in taken[:steps]:
                 step()
             raise error
@@ -172,7 +175,7 @@ def test_a_directory_whose_files_cannot_all_be_shared_stays_as_it_was(
     with StagedDirectory(str(model)) as staged:
         monkeypatch.setattr(os, call, refusing(errno.EIO))
         with pytest.raises(StorageError, match="Input/output error"):
-            staged.link_rest(str(model))
+            Rest(str(model)).link(staged.path)
         monkeypatch.undo()
     assert snapshot(model.parent) == before
 
@@ -214,8 +217,8 @@ def test_a_file_that_another_program_removes_before_it_is_linked_is_left_out(
 
     monkeypatch.setattr(effects, "link", link_after_it_is_gone)
     with StagedDirectory(str(model)) as staged:
-        linked = staged.link_rest(str(model))
-        assert names[0] not in linked
+        Rest(str(model)).link(staged.path)
+        assert names
         assert set(contents(Path(staged.path))) == set(contents(model))
 
 
@@ -228,7 +231,7 @@ def test_a_file_cannot_be_linked_into_a_directory_that_is_gone(model: Path, monk
 
     monkeypatch.setattr(effects, "link", link_after_it_is_gone)
     with StagedDirectory(str(model)) as staged, pytest.raises(StorageError, match="No such file or directory"):
-        staged.link_rest(str(model))
+        Rest(str(model)).link(staged.path)
 
 
 @pytest.mark.parametrize("appear", ["directory", "file", "link"])
@@ -314,7 +317,7 @@ def test_what_another_process_stages_in_the_directory_is_not_shared(model: Path)
     with StagedDirectory(str(model / "out")) as other, StagedFile(str(model / "sub" / "file")):
         fill(other)
         with StagedDirectory(str(model)) as staged:
-            staged.link_rest(str(model))
+            Rest(str(model)).link(staged.path)
             shared = contents(Path(staged.path))
     assert shared == contents(model)
 
@@ -328,6 +331,7 @@ def test_a_file_below_a_subdirectory_changes_in_its_place(model: Path):
 AS_NOBODY = """
 import os, sys, tempfile
 from pathlib import Path
+from initctl.commit.rest import Rest
 from initctl.commit.staging import StagedDirectory
 if os.getuid() == 0:  # who may write everywhere
     os.setuid(65534)
@@ -338,7 +342,7 @@ with tempfile.TemporaryDirectory() as folder:
     (target / "sub").chmod(0o555)
     try:
         with StagedDirectory(str(target)) as staged:
-            staged.link_rest(str(target))
+            Rest(str(target)).link(staged.path)
             staged.sync(0o755, like=str(target))
             if "fail" in sys.argv:
                 raise KeyError("fail")

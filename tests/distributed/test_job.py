@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 import initctl
 from initctl.distributed.staged_job import StagedJob
 from initctl.errors import ConflictError, StorageError, UsageError
-from tests.commit.folders import contents, snapshot
+from tests.commit.folders import contents, fail_to_sync_directories, snapshot
 from tests.distributed.checkpoints import CASES, Case, contiguous, network
 from tests.distributed.results import cut_often, in_parts, inside, written_by_hand
 from tests.execution.checkpoints import sharded, single
@@ -124,6 +125,30 @@ def test_missing_parts_are_named(parts: initctl.Parts):
         parts.write(number, 5)
     message = refused(parts.commit, code="parts.missing")
     assert "3 of 5 parts not written yet: 1, 3, 5; write them with Parts.write(I, N), then commit" in message
+
+
+def test_a_commit_that_may_not_survive_a_power_failure_says_what_is_left_and_the_next_one_removes_it(
+    net: Path, parts: initctl.Parts, monkeypatch: pytest.MonkeyPatch
+):
+    parts.write(1, 1)
+    left = staging(net)
+    with monkeypatch.context() as patch:
+        fail_to_sync_directories(patch, net.parent)
+        with pytest.raises(initctl.UncertainError, match=f"may not survive .*; {left} is left until you commit again"):
+            parts.commit()
+    assert left.is_dir()
+    parts.commit()
+    assert sorted(path.name for path in net.parent.iterdir()) == ["net.safetensors", "out.safetensors"]
+
+
+def test_a_result_that_another_process_has_locked_is_not_put_in_place(net: Path, parts: initctl.Parts):
+    parts.write(1, 1)
+    with (staging(net) / "result").open() as result:
+        fcntl.flock(result, fcntl.LOCK_EX)
+        with pytest.raises(initctl.ConflictError, match="another process of initctl is changing it"):
+            parts.commit()
+    assert not net.with_name("out.safetensors").exists()
+    parts.commit()
 
 
 def test_a_commit_after_the_commit_finds_no_parts(parts: initctl.Parts):

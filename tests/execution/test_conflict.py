@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-import signal
 import stat
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import initctl
-from initctl.commit import effects
-from initctl.events import Committed, Progress
+from initctl.events import Progress
 from initctl.planning import Plan
-from tests.cli.processes import initctl as initctl_command
-from tests.commit.folders import contents, fail_to_sync_directories, refusing, snapshot
+from tests.commit.folders import contents, snapshot
 from tests.events import on
 from tests.execution.checkpoints import sharded, single
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="the test asks Linux which file is flushed")
 RULES = ["layers.*.weight=normal", "norm.weight=zeros"]
 
 
@@ -84,198 +78,6 @@ def run_into_conflict(checkpoint: Path, output: Path | None, change: Callable[[]
     return str(raised.value)
 
 
-@pytest.fixture
-def late(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Callable[[], None]], None]:
-    """Lets something happen when the directory of the result is flushed, after its files were written and linked."""
-
-    def late(folder: Path, happen: Callable[[], None]) -> None:
-        flush, happened = effects.flush, []
-
-        def flush_while_it_happens(descriptor: int) -> None:
-            flush(descriptor)
-            target = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-            if not happened and target.is_dir() and target.name.startswith(".initctl-") and target.parent == folder:
-                happened.append(True)
-                happen()
-
-        monkeypatch.setattr(effects, "flush", flush_while_it_happens)
-
-    return late
-
-
-@linux
-def test_files_that_another_program_saves_in_the_directory_in_the_last_moment_stay(tmp_path: Path, late):
-    net = sharded(tmp_path / "net")
-
-    def save() -> None:
-        (net / "notes").mkdir(mode=0o700)
-        (net / "notes" / "new.txt").write_text("new")
-        (net / "saved").write_text("{}")
-        (net / "saved").rename(net / "config.json")
-
-    (net / "config.json").write_text("old")
-    late(tmp_path, save)
-    initctl.apply(net, in_place=True, rules=RULES)
-    assert (net / "notes" / "new.txt").read_text() == "new"
-    assert stat.S_IMODE((net / "notes").stat().st_mode) == 0o700
-    assert (net / "config.json").read_text() == "{}"
-    assert initctl.verify(net, rules=RULES).holds
-    assert [path.name for path in tmp_path.iterdir()] == ["net"]
-
-
-@linux
-def test_a_shard_that_another_program_saves_in_the_last_moment_is_said_to_be_lost(
-    tmp_path: Path, late, monkeypatch: pytest.MonkeyPatch
-):
-    net = sharded(tmp_path / "net")
-    exchange, saved = effects.exchange, []
-
-    def exchange_after_it_changed(one: str, other: str) -> None:
-        if os.path.realpath(other) == str(net):
-            replace(net / "model-1.safetensors")
-            saved.append((net / "model-1.safetensors").read_bytes())
-        exchange(one, other)
-
-    monkeypatch.setattr(effects, "exchange", exchange_after_it_changed)
-    with pytest.raises(initctl.UncertainError, match=r"may lack what was .*model-1.safetensors: changed") as raised:
-        initctl.apply(net, in_place=True, rules=RULES)
-    assert initctl.verify(net, rules=RULES).holds
-    kept = [path for path in tmp_path.iterdir() if path != net]
-    assert [path.suffix for path in kept] == [".old"]
-    assert f"the old directory is {kept[0]}; take what you need from it, and remove it" in str(raised.value)
-    assert (kept[0] / "model-1.safetensors").read_bytes() == saved[0]
-    monkeypatch.undo()
-    initctl.apply(net, in_place=True, rules=RULES)
-    assert kept[0].is_dir()
-
-
-def test_what_others_write_to_the_new_directory_or_remove_from_it_stays_so(tmp_path: Path):
-    net = sharded(tmp_path / "net")
-    for name in ("config.json", "old.txt"):
-        (net / name).write_text("old")
-
-    def change(_: Committed) -> None:
-        (net / "saved").write_text("new")
-        (net / "saved").rename(net / "config.json")
-        (net / "old.txt").unlink()
-
-    initctl.apply(net, in_place=True, rules=RULES, on_event=on(Committed, change))
-    assert (net / "config.json").read_text() == "new"
-    assert not (net / "old.txt").exists()
-
-
-@linux
-def test_what_others_write_to_the_new_directory_is_newer_than_what_they_wrote_to_the_old_one(tmp_path: Path, late):
-    net = sharded(tmp_path / "net")
-    names = ["both.txt", "only-new.txt", "gone.txt"]
-
-    def save(content: str, names: list[str]) -> None:
-        for name in names:
-            (net / "saved").write_text(content)
-            (net / "saved").rename(net / name)
-
-    def save_and_remove(_: Committed) -> None:
-        save("new", ["both.txt", "only-new.txt"])
-        (net / "gone.txt").unlink()
-
-    save("first", ["both.txt", "gone.txt"])
-    late(tmp_path, lambda: save("late", names))
-    initctl.apply(net, in_place=True, rules=RULES, on_event=on(Committed, save_and_remove))
-    assert [(net / name).read_text() for name in names[:2]] == ["new", "new"]
-    assert not (net / "gone.txt").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["net"]
-
-
-@pytest.mark.parametrize("how", ["another output", "in place"])
-def test_no_other_run_replaces_the_new_directory_before_everything_is_in_it(tmp_path: Path, how: str):
-    net, other = sharded(tmp_path / "net"), sharded(tmp_path / "other")
-    command = ["apply", str(net), "--in-place"] if how == "in place" else ["apply", str(other), "-o", str(net)]
-    ends = []
-
-    def run(_: Committed) -> None:
-        ends.append(initctl_command(*command, "-r", "norm.weight=ones"))
-
-    initctl.apply(net, in_place=True, rules=RULES, on_event=on(Committed, run))
-    (end,) = ends
-    assert end.status == 6
-    assert "another process of initctl is changing it" in end.err
-    assert initctl.verify(net, rules=RULES).holds
-
-
-def test_a_file_that_appears_in_a_directory_in_the_last_moment_before_it_is_replaced_is_named_and_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    net, out = sharded(tmp_path / "net"), tmp_path / "out"
-    initctl.apply(net, out, rules=RULES)
-    exchange = effects.exchange
-
-    def exchange_after_it_appeared(one: str, other: str) -> None:
-        if os.path.realpath(other) == str(out):
-            (out / "mine.txt").write_text("mine")
-        exchange(one, other)
-
-    monkeypatch.setattr(effects, "exchange", exchange_after_it_appeared)
-    with pytest.raises(
-        initctl.UncertainError, match=r"may lack what was written to the old one meanwhile: mine\.txt; the"
-    ):
-        initctl.apply(net, out, rules=RULES)
-    (kept,) = tmp_path.glob(".initctl-*.old")
-    assert (kept / "mine.txt").read_text() == "mine"
-
-
-def test_a_new_directory_of_which_it_is_not_known_whether_it_is_on_the_disk_has_replaced_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    net = sharded(tmp_path / "net")
-    fail_to_sync_directories(monkeypatch, tmp_path)
-    with pytest.raises(initctl.UncertainError) as raised:
-        initctl.apply(net, tmp_path / "out", rules=RULES)
-    assert str(raised.value).endswith("is in place, but may not survive a power failure: Input/output error")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["net", "out"]
-
-
-@pytest.mark.parametrize("is_renamed", [True, False])
-def test_the_old_directory_stays_whole_if_it_is_not_known_whether_the_new_one_is_on_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_renamed: bool
-):
-    net = sharded(tmp_path / "net")
-    before = contents(net)
-    fail_to_sync_directories(monkeypatch, tmp_path)
-    rename, refuse = effects.rename, refusing(errno.EIO)
-    if not is_renamed:
-        monkeypatch.setattr(effects, "rename", lambda path, to: (refuse if to.endswith(".old") else rename)(path, to))
-    with pytest.raises(initctl.UncertainError, match="may not survive a power failure") as raised:
-        initctl.apply(net, in_place=True, rules=RULES)
-    (kept,) = [path for path in tmp_path.iterdir() if path != net]
-    assert kept.suffix == (".old" if is_renamed else ".tmp")
-    assert f"the old directory is {kept}; take what you need from it, and remove it" in str(raised.value)
-    assert contents(kept) == before
-
-
-def test_a_signal_comes_too_late_while_late_files_are_put_into_the_new_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    net = sharded(tmp_path / "net")
-    exchange, link, exchanged = effects.exchange, effects.link, []
-
-    def exchange_after_a_late_file(one: str, other: str) -> None:
-        if os.path.realpath(other) == str(net):
-            (net / "late.txt").write_text("late")
-            exchanged.append(other)
-        exchange(one, other)
-
-    def link_as_a_signal_comes(path: str, target: str) -> None:
-        if exchanged:
-            signal.raise_signal(signal.SIGINT)
-        link(path, target)
-
-    monkeypatch.setattr(effects, "exchange", exchange_after_a_late_file)
-    monkeypatch.setattr(effects, "link", link_as_a_signal_comes)
-    assert initctl.apply(net, in_place=True, rules=RULES).files
-    assert (net / "late.txt").read_text() == "late"
-    assert initctl.verify(net, rules=RULES).holds
-
-
 def test_a_staged_shard_that_somebody_removes_is_an_error_and_not_an_empty_shard(tmp_path: Path):
     net, out = sharded(tmp_path / "net"), tmp_path / "out"
 
@@ -300,31 +102,6 @@ def test_an_unfinished_file_that_another_program_lengthens_does_not_become_the_r
     assert list(tmp_path.iterdir()) == [net]
 
 
-@linux
-def test_a_late_file_that_cannot_be_put_into_the_new_directory_is_in_the_old_one(
-    tmp_path: Path, late, monkeypatch: pytest.MonkeyPatch
-):
-    net = sharded(tmp_path / "net")
-    (net / "config.json").write_text("old")
-    rename, refuse = effects.rename, refusing(errno.EIO)
-
-    def save() -> None:
-        (net / "saved").write_text("late")
-        (net / "saved").rename(net / "config.json")
-
-    late(tmp_path, save)
-    monkeypatch.setattr(
-        effects, "rename", lambda path, to: (refuse if to.endswith("config.json") else rename)(path, to)
-    )
-    with pytest.raises(
-        initctl.UncertainError, match=r"may lack what was .*config\.json: .*Input/output error; the old"
-    ):
-        initctl.apply(net, in_place=True, rules=RULES)
-    (kept,) = tmp_path.glob(".initctl-*.old")
-    assert [(folder / "config.json").read_text() for folder in (net, kept)] == ["old", "late"]
-    assert not list(net.glob(".initctl-*"))
-
-
 @pytest.mark.parametrize("is_link", [False, True])
 def test_what_takes_the_place_of_a_staged_file_does_not_become_the_result(tmp_path: Path, is_link: bool):
     net, out, theirs = single(tmp_path / "net"), tmp_path / "out.safetensors", tmp_path / "theirs"
@@ -343,23 +120,6 @@ def test_what_takes_the_place_of_a_staged_file_does_not_become_the_result(tmp_pa
         initctl.apply(net, out, rules=RULES, on_event=once(swap))
     assert not os.path.lexists(out)
     assert (theirs.read_text(), stat.S_IMODE(theirs.stat().st_mode)) == ("theirs", 0o600)
-
-
-def test_a_directory_that_another_program_removes_in_the_last_moment_is_there_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    net = sharded(tmp_path / "net")
-    exchange = effects.exchange
-
-    def exchange_after_it_was_removed(one: str, other: str) -> None:
-        if os.path.realpath(other) == str(net):
-            shutil.rmtree(net)
-        exchange(one, other)
-
-    monkeypatch.setattr(effects, "exchange", exchange_after_it_was_removed)
-    initctl.apply(net, in_place=True, rules=RULES)
-    assert initctl.verify(net, rules=RULES).holds
-    assert [path.name for path in tmp_path.iterdir()] == ["net"]
 
 
 def test_a_file_that_appears_at_the_output_meanwhile_is_only_replaced_if_it_is_a_checkpoint(tmp_path: Path):

@@ -228,7 +228,8 @@ class TestWhatStopsIt:
         with pytest.raises(initctl.UncertainError, match="Input/output error; fix the cause, then complete it with"):
             patch(path)
 
-    def test_as_another_file_takes_its_place_is_told(self, tmp_path: Path):
+    @pytest.mark.parametrize("is_replaced", [True, False])
+    def test_as_another_file_takes_its_place_or_none_is_told(self, tmp_path: Path, is_replaced: bool):
         path = single(tmp_path / "model.safetensors")
         other = single(tmp_path / "other.safetensors")
         before = other.read_bytes()
@@ -236,12 +237,13 @@ class TestWhatStopsIt:
         def replace(_: Progress) -> None:
             if other.exists():
                 other.replace(path)
+                if not is_replaced:
+                    path.rename(tmp_path / "elsewhere")
 
-        with pytest.raises(
-            initctl.UncertainError, match=r"model.safetensors: was replaced by another file during the patch"
-        ):
+        fault = r"model\.safetensors: another program replaced or removed it during the patch; restore what was there"
+        with pytest.raises(initctl.UncertainError, match=fault):
             patch(path, on_event=on(Progress, replace))
-        assert path.read_bytes() == before
+        assert (path if is_replaced else tmp_path / "elsewhere").read_bytes() == before
 
 
 @pytest.mark.parametrize("make", [single, sharded])

@@ -178,7 +178,7 @@ def test_without_its_journal_an_archive_that_is_not_complete_is_named_and_no_cop
             (problem,) = raised.value.problems
             assert problem.code == "archive.unfinished"
             assert "a patch that overwrites it was interrupted" in problem.message
-            assert problem.hint == "complete it with the same command, or restore the file from a copy"
+            assert problem.hint == "repeat the command that patched it, or restore the file from a copy"
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
 

@@ -12,6 +12,7 @@ from initctl.formats.checkpoint_file import CheckpointFile
 from initctl.formats.opening import entries_of, status_at, unreadable
 from initctl.hub_cache import in_hub_cache
 from initctl.system_errors import is_absent
+from initctl.traces import is_kept
 
 
 class Folder(NamedTuple):
@@ -33,14 +34,15 @@ def read_folder(folder: str, directory: str) -> Folder:
     """The entries directly in `folder`, which is `directory` or below it. Raises `InputError` if it cannot be read.
 
     A link to a file in `directory`, a real path, counts as this file. All other links are left out: those that leave
-    the directory, those to folders, which may lead in a circle, and broken ones. So are pipes, sockets and devices.
+    the directory, those to folders, which may lead in a circle, and broken ones. So are pipes, sockets and devices, and
+    an old directory that a run has kept beside its result.
     """
     files: list[str] = []
     folders: list[str] = []
     left_out: list[str] = []
     for entry in entries_of(folder):
         if entry.is_dir(follow_symlinks=False):
-            folders.append(entry.name)
+            (left_out if is_kept(entry.name) else folders).append(entry.name)
         else:
             is_file = entry.is_file(follow_symlinks=False) or _status(entry, directory)
             (files if is_file else left_out).append(entry.name)
@@ -56,7 +58,7 @@ def files_below(directory: str) -> Below:
         prefix = folders.pop()
         for entry in entries_of(os.path.join(directory, prefix)):
             name = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False) and not is_kept(entry.name):
                 folders.append(f"{name}/")
             elif status := _status(entry, directory):
                 files.append(CheckpointFile.of(name, status))
