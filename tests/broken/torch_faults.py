@@ -56,6 +56,11 @@ def number(value: int) -> bytes:
     return pickle.dumps(value, 2)[2:-1]
 
 
+def expanded(content: bytes, size: int) -> bytes:
+    """A pickle, or a file that has one, of a vector of so many elements, which all are the first one that is stored."""
+    return replaced(replaced(content, SIZE, number(size) + b"\x85"), STRIDE, b"K\0\x85")
+
+
 def record(name: str, change: str, words: str, /, **fields: Any) -> Fault:
     """A file in which one record is described otherwise."""
     return of(name, repacked(REAL, {change: replace(RECORDS[change], **fields)}), words)
@@ -70,6 +75,8 @@ def foreign() -> Iterator[Fault]:
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         for held in (*RECORDS.values(), replace(RECORDS["data/0"], name="archive/data/1", content=bytes(1 << 26))):
             archive.writestr(str(held.name), held.content)
+    for name, file in {"zip": with_pickle(REAL, expanded(PICKLE, 10**12)), "legacy": expanded(OLD, 10**12)}.items():
+        yield of(f"P27-expanded-to-10^12-{name}", file, "w: its elements share memory: all tensors have 4.0 TB")
     yield of("P34-deflate-bomb", bomb.getvalue(), "is compressed, which torch.save never does")
 
 

@@ -86,6 +86,8 @@ DIFFERENCES = (
                "initctl loads nothing onto a device"),
     Difference(_TORCH, _LOADERS, _WE, "contains only .*, no named tensors", "torch loads any object; initctl, tensors"),
     Difference(_TORCH, _LOADERS, _WE, _NEVER_WRITTEN, "torch.save writes no such value"),
+    Difference(_TORCH, _LOADERS, _WE, "its elements share memory: all tensors have",
+               "a small file could claim tensors that no command reads to their end"),
     Difference("torch-zip", _LOADERS, _WE, _TWO_WAYS,
                "another reader could see other records: initctl reads only archives that torch.save can have written"),
     Difference("torch-zip", _LOADERS, _WE, "is damaged: its CRC-32", "torch compares no checksum"),

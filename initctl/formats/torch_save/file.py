@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from initctl.display.tables import size_text
 from initctl.dtypes import BY_NAME
 from initctl.errors import shown
 from initctl.formats.checkpoint_file import CheckpointFile
@@ -34,6 +35,7 @@ def read_table(path: str, name: str) -> FileTable:
         saved = read(descriptor, 0, status.st_size)
         graph = _graph(saved)
         entries = tuple(_entry(keys, tensor, saved.storages, name) for keys, tensor in graph.named())
+        _check_claim([entry.tensor for entry in entries if entry.tensor.blocks], status.st_size)
         return FileTable(
             TORCH if zipped else TORCH_LEGACY,
             CheckpointFile.of(name, status, saved.checksums),
@@ -75,6 +77,17 @@ def _entry(keys: Keys, tensor: MadeTensor, storages: Mapping[str, tuple[int, int
     if not _NAMED.issuperset(map(type, keys)):
         found = replace(found, unwritable="a key that leads to it is not text")
     return Entry(keys, found)
+
+
+def _check_claim(tensors: Sequence[TensorSpec], size: int) -> None:
+    """Raise `Malformed` if `tensors` have far more elements than a file of `size` bytes holds, because they share them:
+    a command that reads all elements would not end.
+    """
+    claimed = sum(tensor.nbytes for tensor in tensors)
+    if claimed > _LEAST_CLAIM + _TIMES_SHARED * size:
+        largest = max(tensors, key=lambda tensor: tensor.nbytes)
+        fault = f"its elements share memory: all tensors have {size_text(claimed)}, and the file {size_text(size)}"
+        raise Malformed(f"tensor {shown(largest.name)}: {fault}", "save what .contiguous() or .clone() returns")
 
 
 def _unlisted(graph: Graph, storages: Mapping[str, tuple[int, int]], file: str) -> Iterator[TensorSpec]:
@@ -123,5 +136,7 @@ _NAMED = frozenset((str, int, PatchableInt))
 """Types of keys that rules can name."""
 _SHOWN_KEY, _SHOWN_KEYS = 40, 120
 """Characters."""
+_LEAST_CLAIM, _TIMES_SHARED = 1 << 30, 64
+"""Bytes that all tensors of any file may have, and how often more than that may share each byte of the file."""
 _LONGEST_NUMBER = 64
 """Bits."""
