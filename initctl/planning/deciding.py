@@ -13,6 +13,7 @@ from initctl.planning.claims import Claim, Coverage, holds, may_touch, rows_of
 from initctl.planning.fits import Unfits, action_of
 from initctl.planning.likeness import Likeness
 from initctl.planning.lookup import SIBLING, Lookup
+from initctl.rules import Candidates
 
 if TYPE_CHECKING:
     from initctl.errors import Problem
@@ -98,6 +99,7 @@ class _Judge:
         self.unfits = Unfits()
         self._around = around
         self._likeness = Likeness(rules, around)
+        self._candidates = Candidates([bound.rule.selector.names for bound in rules])
         self._names_siblings = any(name.startswith(SIBLING) for bound in rules for name in bound.name_dependent_names)
         self._verdicts: dict[Hashable, _Verdict] = {}
 
@@ -114,7 +116,8 @@ class _Judge:
         claims: list[Claim] = []
         lists: list[list[TensorSpec]] = []
         faults: list[list[TensorSpec]] = []
-        for coverage in self.coverages:
+        for at in self._candidates.of(tensor.name):
+            coverage = self.coverages[at]
             names = coverage.rule.selector.names
             if not names.matches(tensor.name, self._around.numbers_for(names)):
                 continue

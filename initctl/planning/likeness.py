@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from initctl.planning.computed import computed_kind
 from initctl.planning.lookup import Lookup
+from initctl.rules import Candidates
 
 if TYPE_CHECKING:
     from initctl.planning.bound_rule import BoundRule
@@ -27,7 +28,9 @@ class Likeness:
     def __init__(self, rules: Sequence[BoundRule], around: Surroundings) -> None:
         self._sized = around.checkpoint.result.sized
         self._exact_name_only = around.exact_name_only
-        self._seen_by = [seen for rule in rules if (seen := _seen_by(rule, around))]
+        seeing = [(rule, seen) for rule in rules if (seen := _seen_by(rule, around))]
+        self._seen_by = [seen for _, seen in seeing]
+        self._candidates = Candidates([bound.rule.selector.names for bound, _ in seeing])
 
     def of(self, tensor: TensorSpec) -> Hashable:
         words = tensor.name.encode(errors="surrogatepass").translate(_DIGITS)
@@ -41,7 +44,7 @@ class Likeness:
             tensor.is_expanded,
             tensor.name in self._exact_name_only,
             computed_kind(tensor),
-            *[seen(tensor, words) for seen in self._seen_by],
+            *[(at, seen) for at in self._candidates.of(tensor.name) if (seen := self._seen_by[at](tensor, words))],
         )
 
 

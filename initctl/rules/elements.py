@@ -14,6 +14,8 @@ from operator import or_
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from initctl.rules.candidates import ANYWHERE, BEGINNING, END, Anchor
+
 if TYPE_CHECKING:
     Places = int
     """A set of places: bit n is the place before character n."""
@@ -173,6 +175,12 @@ class Matcher:
         self._words = [element.text for element in self._between if isinstance(element, Characters)]
         kinds = {type(element) for element in self._between}
         self._is_simple = AnyRun in kinds and kinds <= {AnyRun, Characters}
+
+    @property
+    def anchors(self) -> list[Anchor]:
+        """What every name has that they match."""
+        ends = Anchor(BEGINNING, self._prefix), Anchor(END, self._suffix)
+        return [anchor for anchor in (*ends, *(Anchor(ANYWHERE, word) for word in self._words)) if anchor.text]
 
     def accepts(self, name: str, highest: Mapping[str, int], pinned: Mapping[str, int] = NO_NUMBERS) -> bool:
         """Whether they match the whole of `name`."""

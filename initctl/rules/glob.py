@@ -31,6 +31,7 @@ from initctl.rules.elements import (
 from initctl.rules.pattern import parse_pattern
 
 if TYPE_CHECKING:
+    from initctl.rules.candidates import Anchor
     from initctl.rules.elements import Element, Elements
 
 _DIGITS = frozenset("0123456789")
@@ -65,6 +66,11 @@ class Glob:
             if matcher.accepts(name, highest, pinned):
                 return True
         return False
+
+    @property
+    def anchors(self) -> list[list[Anchor]]:
+        """For each way to match: what every name has that matches in this way."""
+        return [matcher.anchors for matcher in self._matchers]
 
     def captured(self, name: str, highest: Mapping[str, int] = NO_NUMBERS) -> dict[str, int]:
         """The number of each capture in `name`, which it matches: the first possible one."""

@@ -19,6 +19,8 @@ class Regex:
     has_wildcards = True
     tells_digits_apart = True
     counts_back = False
+    anchors: tuple[()] = ()
+    """Unknown: it may match any name."""
 
     def __init__(self, pattern: str | Excerpt) -> None:
         """`pattern` begins with `re:`. Raise `RuleError` if the rest is not a regular expression of RE2."""

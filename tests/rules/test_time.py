@@ -161,6 +161,14 @@ def test_many_rules_and_many_variables_take_time_for_each_but_not_for_each_pair(
         initctl.plan(checkpoint, recipes=[path], allow_unused=True)
 
 
+@pytest.mark.parametrize("pattern", ["layers.{n}.w", "layers.{n}.*", "*.{n}.w*"])
+def test_many_rules_for_many_names_take_time_for_each_but_not_for_each_pair(tmp_path: Path, pattern: str):
+    checkpoint = checkpoint_of(tmp_path, {f"layers.{n}.w": ("F32", [1]) for n in range(5000)})
+    rules = [f"{pattern.replace('{n}', str(n))}=zeros" for n in range(2500)]
+    with within(5):
+        initctl.plan(checkpoint, rules=rules)
+
+
 PIECES = st.sampled_from(
     ["a", "1", "*", "?", "{", "}", ",", "{n}", "{0..9}", "{,a}", "[", "]", "[!a]", "[1:]", "\\", "=", ":", "(",
      ")", "+",
