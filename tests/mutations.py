@@ -1,4 +1,4 @@
-"""Whether the tests notice if a safeguard is gone: `python -m tests.mutations [--minutes N] [--seed S] [PART…]`.
+"""Whether the tests notice if a safeguard is gone: `python -m tests.mutations [--minutes N] [--skip N] [PART…]`.
 
 A safeguard is a flush to the disk, a step that signals must not interrupt, a check of bounds or of the form of a file,
 or a check of a checksum. Each is removed in turn from a copy of the package, and the tests of its part must fail. What
@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PARTS = {
     "commit": (
-        "initctl/commit",
+        ["initctl/commit"],
         [
             "tests/commit",
             "tests/execution/test_claiming.py",
@@ -34,26 +34,26 @@ PARTS = {
             "tests/protocol",
         ],
     ),
-    "locks": ("initctl/locks.py", ["tests/commit/test_locks.py", "tests/commit/test_leftovers.py"]),
+    "locks": (["initctl/locks.py"], ["tests/commit/test_locks.py", "tests/commit/test_leftovers.py"]),
     "patch": (
-        "initctl/execution/journal.py",
+        ["initctl/execution/journal.py"],
         ["tests/execution/test_patch_stopped.py", "tests/cli/test_resume.py", "tests/protocol"],
     ),
     "unfinished": (
-        "initctl/formats/unfinished.py",
+        ["initctl/formats/unfinished.py"],
         ["tests/cli/test_resume.py", "tests/execution/test_patch_stopped.py"],
     ),
     "checksums": (
-        "initctl/checksums.py",
+        ["initctl/checksums.py"],
         ["tests/test_checksums.py", "tests/execution/test_torch_save.py", "tests/execution/test_patch_stopped.py"],
     ),
     "safetensors": (
-        "initctl/formats/safetensors.py",
+        ["initctl/formats/safetensors.py"],
         ["tests/formats/test_safetensors.py", "tests/formats/test_safetensors_fuzz.py", "tests/broken/test_corpus.py"],
     ),
-    "json": ("initctl/formats/strict_json.py", ["tests/formats/test_strict_json.py", "tests/broken/test_corpus.py"]),
+    "json": (["initctl/formats/strict_json.py"], ["tests/formats/test_strict_json.py", "tests/broken/test_corpus.py"]),
     "torch": (
-        "initctl/formats/torch_save",
+        ["initctl/formats/torch_save"],
         [
             "tests/formats/torch_save",
             "tests/broken/test_corpus.py",
@@ -62,17 +62,54 @@ PARTS = {
         ],
     ),
     "distributed": (
-        "initctl/formats/distributed",
+        ["initctl/formats/distributed"],
         ["tests/formats/test_distributed.py", "tests/broken/test_corpus.py"],
     ),
     "directories": (
-        "initctl/formats/directories",
+        ["initctl/formats/directories"],
         [
             "tests/formats/directories",
             "tests/formats/test_resolve.py",
             "tests/broken/test_corpus.py",
             "tests/formats/parts",
         ],
+    ),
+    "reading": (
+        [
+            *(f"initctl/formats/{name}.py" for name in ("opening", "resolve", "stored", "listed", "checkpoint")),
+            "initctl/formats/parts",
+        ],
+        [
+            *(f"tests/formats/test_{name}.py" for name in ("opening", "resolve", "stored", "checkpoint")),
+            "tests/formats/parts",
+            "tests/stores",
+            "tests/broken/test_corpus.py",
+        ],
+    ),
+    "results": (
+        [
+            f"initctl/execution/{name}.py"
+            for name in (
+                "claiming",
+                "committing",
+                "converting",
+                "destination",
+                "drafting",
+                "rewriting",
+                "stale_files",
+                "writer",
+            )
+        ],
+        ["tests/execution", "tests/cli/test_outputs.py", "tests/distributed/test_job.py"],
+    ),
+    "several": (["initctl/distributed", "initctl/execution/uploading.py"], ["tests/distributed", "tests/stores"]),
+    "documents": (
+        ["initctl/planning/saved.py", "initctl/planning/documents.py", "initctl/manifest", "initctl/recipes"],
+        ["tests/planning/test_saved.py", "tests/manifest", "tests/recipes", "tests/broken/test_documents.py"],
+    ),
+    "signals": (
+        ["initctl/undisturbed.py", "initctl/cli/output.py", "initctl/cli/main.py", "initctl/cli/streams.py"],
+        ["tests/test_undisturbed.py", *(f"tests/cli/test_{name}.py" for name in ("signals", "outputs", "streams"))],
     ),
 }
 """The modules of each part, and the tests that must notice."""
@@ -90,6 +127,11 @@ class Mutant:
     path: Path
     text: str
     gone: str
+
+
+def modules(place: Path) -> list[Path]:
+    """The module at `place`, or all in that directory."""
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
@@ -123,7 +165,7 @@ def _kind(node: object) -> str | None:
         return "flush" if name in _FLUSHES else "signals" if name == "enter_context" and _holds_back(node) else None
     if isinstance(node, ast.withitem):
         return "signals" if _holds_back(node) else None
-    if isinstance(node, ast.If | ast.For) and not node.orelse and len(node.body) <= 3 and _refuses(node.body[-1]):
+    if isinstance(node, ast.If | ast.For) and _refuses(node.body[-1]):
         return "check"
     return None
 
@@ -188,7 +230,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[], help="default: all")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the order (default: 0)")
+    parser.add_argument("--skip", type=int, default=0, help="leave out so many of each part, which another run tried")
     asked = parser.parse_args()
     end = time.monotonic() + 60 * asked.minutes
     unnoticed: list[str] = []
@@ -196,14 +239,14 @@ def main() -> int:
         copy = Path(folder) / "copy"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__"))
         for part in asked.parts or PARTS:
-            place, tests = PARTS[part]
+            places, tests = PARTS[part]
             start = time.monotonic()
             if not passes(tests, copy, _LONGEST):
                 sys.exit(f"The tests of {part} fail, or take over {_LONGEST} s, with every safeguard in place.")
             longest = 30 + 3 * (time.monotonic() - start)
-            paths = sorted((ROOT / place).rglob("*.py")) if (ROOT / place).is_dir() else [ROOT / place]
-            found = [mutant for path in paths for mutant in mutants(path)]
+            found = [mutant for place in places for path in modules(ROOT / place) for mutant in mutants(path)]
             random.Random(asked.seed).shuffle(found)
+            found = found[asked.skip :]
             tried = noticed = 0
             try:
                 for mutant in found:
