@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import torch
@@ -60,8 +60,6 @@ RUNS = (
     "version",
 )
 """A run may need the files of those before it."""
-WITH_LIBRARIES = FROM_CONFIG, "inspect parts", "apply net.pt --in-place -r *.weight=normal --rng torch", "version"
-"""Those that load most code that is not Python's."""
 LLAMA = """{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 32, "hidden_size": 8,
 "intermediate_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1}"""
 CLIENT_OF_S3 = {
@@ -73,25 +71,66 @@ CLIENT_OF_S3 = {
 """Otherwise it asks the network for them."""
 
 
-@pytest.fixture
-def directory(tmp_path) -> Path:
+STRACE = shutil.which("strace")
+
+
+class Ran(NamedTuple):
+    """What one of the runs did: its `status` and messages, what the guard `refused`, and its `calls` of the system that
+    connect or send; None if the system does not let them be traced.
+    """
+
+    run: str
+    status: int
+    err: str
+    refused: list[str]
+    calls: str | None
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
+    """What all runs did, one after another."""
+    home = tmp_path_factory.mktemp("home")
+    fill(home)
+    refused, log = guard_in(home), home / "calls"
+    tracing: tuple[str, ...] = ()
+    if STRACE and not subprocess.run([STRACE, "-o", os.devnull, "true"], capture_output=True).returncode:
+        tracing = (
+            STRACE,
+            "-f",
+            "-qq",
+            "-e",
+            "trace=connect,sendto,sendmsg,sendmmsg",
+            "-e",
+            "signal=none",
+            "-o",
+            str(log),
+        )
+    found = []
+    for run in RUNS:
+        status, err = ended(run, home, *tracing, PYTHONPATH=str(refused.parent / "guard"))
+        lines = refused.read_text().splitlines() if refused.exists() else []
+        refused.unlink(missing_ok=True)
+        found.append(Ran(run, status, err, lines, log.read_text() if tracing else None))
+    return found
+
+
+def fill(directory: Path) -> None:
+    """Put what the runs need into a directory."""
     state = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.Linear(4, 2)).state_dict()
-    save_file(state, tmp_path / "net.safetensors")
-    torch.save(state, tmp_path / "net.pt")
+    save_file(state, directory / "net.safetensors")
+    torch.save(state, directory / "net.pt")
     with warnings.catch_warnings(action="ignore"):  # that there is only one process
-        dcp.save(state, checkpoint_id=str(tmp_path / "parts"), no_dist=True)
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config/config.json").write_text(LLAMA)
-    (tmp_path / "recipe.toml").write_text('[[rule]]\nmatch = "*.weight"\ninit = "normal"\n')
-    return tmp_path
+        dcp.save(state, checkpoint_id=str(directory / "parts"), no_dist=True)
+    (directory / "config").mkdir()
+    (directory / "config/config.json").write_text(LLAMA)
+    (directory / "recipe.toml").write_text('[[rule]]\nmatch = "*.weight"\ninit = "normal"\n')
 
 
-@pytest.fixture
-def refused(tmp_path) -> Path:
+def guard_in(directory: Path) -> Path:
     """The file to which the guard beside it writes what it refused."""
-    (tmp_path / "guard").mkdir()
-    (tmp_path / "guard/sitecustomize.py").write_text(GUARD.format(log=str(tmp_path / "refused")))
-    return tmp_path / "refused"
+    (directory / "guard").mkdir()
+    (directory / "guard/sitecustomize.py").write_text(GUARD.format(log=str(directory / "refused")))
+    return directory / "refused"
 
 
 def ended(run: str, directory: Path, *before: str, **variables: str) -> tuple[int, str]:
@@ -107,30 +146,24 @@ def test_every_command_is_run_here():
     assert {run.split()[0] for run in RUNS} == set(SUMMARIES)
 
 
-def test_no_command_opens_a_socket_or_resolves_a_name(directory, refused):
-    for run in RUNS:
-        status, err = ended(run, directory, PYTHONPATH=str(refused.parent / "guard"))
+def test_no_command_opens_a_socket_or_resolves_a_name(runs: list[Ran]):
+    for run, status, err, refused, _ in runs:
         assert status == 0, (run, err)
-        found = refused.read_text().splitlines() if refused.exists() else []
         if run == FROM_CONFIG:  # transformers imports urllib3, which tries once whether this machine has IPv6
-            assert [line.split()[0] for line in found] == ["socket.__new__"]
-            refused.unlink()
+            assert [line.split()[0] for line in refused] == ["socket.__new__"]
         else:
-            assert not found, (run, found)
+            assert not refused, run
 
 
-def test_no_command_connects_or_sends_by_any_system_call(directory, tmp_path):
-    strace, log = shutil.which("strace"), tmp_path / "calls"
-    if not strace or subprocess.run([strace, "-o", os.devnull, "true"], capture_output=True).returncode:
+def test_no_command_connects_or_sends_by_any_system_call(runs: list[Ran]):
+    if runs[0].calls is None:
         pytest.skip("needs strace, and the right to use it")
-    tracing = strace, "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-e", "signal=none", "-o", str(log)
-    for run in WITH_LIBRARIES:
-        status, err = ended(run, directory, *tracing)
-        assert status == 0, (run, err)
-        assert "AF_INET" not in log.read_text(), (run, log.read_text())
+    for run, *_, calls in runs:
+        assert "AF_INET" not in calls, run
 
 
-def test_a_run_that_needs_the_network_is_refused_and_remembered(directory, refused):
-    status, err = ended("inspect s3://bucket/net", directory, PYTHONPATH=str(refused.parent / "guard"), **CLIENT_OF_S3)
+def test_a_run_that_needs_the_network_is_refused_and_remembered(tmp_path: Path):
+    refused = guard_in(tmp_path)
+    status, err = ended("inspect s3://bucket/net", tmp_path, PYTHONPATH=str(refused.parent / "guard"), **CLIENT_OF_S3)
     assert status == 5, err
     assert "socket." in refused.read_text()
