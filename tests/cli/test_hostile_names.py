@@ -50,7 +50,17 @@ COMMANDS = {
     "plan": ("plan", "hostile.safetensors", "-r", "*=normal", "--all"),
     "plan --diff": ("plan", "hostile.safetensors", "-r", "*=normal", "--all", "--diff"),
     "apply": ("apply", "hostile.safetensors", "-o", "out.safetensors", "-r", "*=normal", "--all"),
+    "stats": ("stats", "hostile.safetensors", "--all"),
 }
+OTHERS = {
+    "diff": ("diff", "hostile.safetensors", "other.safetensors", "--all"),
+    "verify": ("verify", "hostile.safetensors", "-r", "*=zeros", "--all"),
+    "doctor": ("doctor", "hostile.safetensors", "--all"),
+    "suggest": ("suggest", "hostile.safetensors"),
+    "new": ("new", "-o", "new.safetensors", "--like", "hostile.safetensors", "-r", "*=normal", "--all"),
+    "recipe-check": ("recipe-check", "recipe.toml", "hostile.safetensors"),
+}
+"""Further commands that print names, but not in rows of their own."""
 
 
 @pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
@@ -80,6 +90,17 @@ class TestEveryName:
         data = done.document["data"]
         names = [row.get("name", row.get("tensor")) for row in data.get("tensors") or data["actions"]]
         assert names[: len(HOSTILE)] == HOSTILE
+
+
+@pytest.mark.parametrize("arguments", OTHERS.values(), ids=OTHERS)
+def test_no_other_command_prints_a_name_raw(hostile, folder, arguments):
+    checkpoint(folder / "other.safetensors", {f"{name}x": ("F32", (2, 2)) for name in HOSTILE})
+    (folder / "recipe.toml").write_text('[[rule]]\nmatch = "*red"\ninit = "dirac"\n')
+    piped, drawn = initctl(*arguments, GITHUB_ACTIONS="true"), on_terminal(*arguments)
+    assert piped.status == drawn.status < 5
+    assert "31mred" in piped.out + piped.err
+    for text in (piped.out, piped.err, DRAWN.sub("", drawn.out)):
+        assert is_safe(text)
 
 
 @pytest.mark.parametrize("columns", [1, 7, 20])
