@@ -312,8 +312,11 @@ def test_names_and_old_texts_may_hold_backslashes():
         (b"S'a'", "no newline found"),
         (b"L5L", "no newline found"),
         (b"F1.5", "no newline found"),
+        (b"X\5\0\0\0text", "a text is longer than the pickle"),
+        (b"\x8c\5text", "a text is longer than the pickle"),
+        (b"\x8d\0\0\0\0\0\0\0\1text", "a text is longer than the pickle"),
     ],
 )
-def test_a_line_that_the_end_of_the_file_cuts_off_is_named(content: bytes, missing: str):
+def test_what_the_end_of_the_file_cuts_off_is_named(content: bytes, missing: str):
     with pytest.raises(Malformed, match=missing):
         read_pickle(content)
