@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +13,7 @@ from safetensors.torch import save_file
 
 from initctl.cli.commands import SUMMARIES
 from tests.cli.processes import SCRIPT, environment
+from tests.tracing import can_trace, tracer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,9 +70,6 @@ CLIENT_OF_S3 = {
 """Otherwise it asks the network for them."""
 
 
-STRACE = shutil.which("strace")
-
-
 class Ran(NamedTuple):
     """What one of the runs did: its `status` and messages, what the guard `refused`, and its `calls` of the system that
     connect or send; None if the system does not let them be traced.
@@ -92,19 +88,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
     home = tmp_path_factory.mktemp("home")
     fill(home)
     refused, log = guard_in(home), home / "calls"
-    tracing: tuple[str, ...] = ()
-    if STRACE and not subprocess.run([STRACE, "-o", os.devnull, "true"], capture_output=True).returncode:
-        tracing = (
-            STRACE,
-            "-f",
-            "-qq",
-            "-e",
-            "trace=connect,sendto,sendmsg,sendmmsg",
-            "-e",
-            "signal=none",
-            "-o",
-            str(log),
-        )
+    tracing = tracer(log, "connect,sendto,sendmsg,sendmmsg") if can_trace() else []
     found = []
     for run in RUNS:
         status, err = ended(run, home, *tracing, PYTHONPATH=str(refused.parent / "guard"))

@@ -22,8 +22,7 @@ ELSEWHERE = {
     "P45": "test_every_kind_of_tensor_takes_what_fits_it",
     "P46": "test_dtensors_of_a_rank_are_named_and_say_why_no_rule_fills_them",
     "P47": "test_a_rank_s_file_that_is_named_by_itself_says_what_to_run_first",
-    "P48": "test_nothing_is_run_and_torch_is_not_imported",
-    "P49": "test_nothing_is_run_and_torch_is_not_imported",
+    "P49": "test_variables_that_decide_how_torch_loads_change_nothing",
     "P50": "test_all_that_torch_allows_with_weights_only_is_known",
     "D02": "test_nothing_is_run_and_torch_is_not_imported",
     "D11": "test_files_of_chunks_that_metadata_does_not_list_are_warned_of_and_carried",
@@ -63,11 +62,13 @@ ELSEWHERE = {
     "C03": "test_a_signal_ends_the_work_and_what_was_there_is_as_it_was "
     "test_more_signals_do_not_disturb_the_cleaning_up",
     "C04": "test_a_signal_ends_the_work_and_what_was_there_is_as_it_was",
-    "C05": "test_any_file_of_a_directory_that_changes_is_a_conflict",
+    "C05": "test_a_process_that_is_stopped_and_continued_completes_its_work "
+    "test_what_changed_while_a_process_was_stopped_is_a_conflict",
     "C06": "test_is_left_out_under_an_environment_that_asks_for_none test_is_left_in_under_an_empty_no_color",
     "C07": "test_bad_input_is_one_clear_line_and_leaves_nothing_behind",
     "C08": "test_numbers_of_64_bits_are_written_in_full test_what_json_cannot_write_is_never_written",
-    "C09": "test_a_dry_run_says_what_would_be_written test_plan_refuses_what_apply_refuses",
+    "C09": "test_a_command_that_only_reads_opens_nothing_for_writing "
+    "test_of_apply_is_that_of_plan_and_what_was_written test_plan_refuses_what_apply_refuses",
     "C10": "test_the_same_run_again_gives_the_same_bytes",
 }
 """Rows that are no input of the corpus, and the names of tests that show them."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tests.broken.case import Oddity, file_of
-from tests.broken.torch_faults import PICKLE, REAL, RECORDS, expanded, rezipped
+from tests.broken.torch_faults import OLD, PICKLE, REAL, RECORDS, expanded, rezipped
 from tests.formats.torch_save.rewritten import legacy, packed, records_of, replaced, saved, with_pickle
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 W = torch.ones(2, 3)
 TENSOR = PICKLE[PICKLE.index(b"ctorch._utils") : PICKLE.rindex(b"s.")]
 """The instructions that put down the tensor of `REAL`."""
+CPU = b"X\3\0\0\0cpu"
+"""The instruction that puts down the device of its storage."""
 
 
 class Unknown:
@@ -94,6 +96,14 @@ def unsummed() -> bytes:
         torch.serialization.set_crc32_options(True)
 
 
+def on_a_gpu() -> Iterator[Oddity]:
+    """Storages that torch would put on a device that this machine need not have."""
+    for device in ("cuda:0", "cuda:7", "xpu:0"):
+        text = replaced(PICKLE, CPU, b"X" + struct.pack("<I", len(device)) + device.encode())
+        yield of(f"P48-storage-of-{device.replace(':', '-')}", with_pickle(REAL, text))
+    yield of("P48-storage-of-cuda-0-legacy", replaced(OLD, CPU, b"X\6\0\0\0cuda:0"))
+
+
 def odd_keys() -> dict[Any, Any]:
     return {1: W, "a": {0: W, -2: W}, b"x": W, ("t",): W, 2**100: W, 1.5: W, None: W}
 
@@ -105,6 +115,7 @@ ODDITIES = (
     *(of(f"P05-protocol-{number}-legacy", legacy({"w": W}, pickle_protocol=number)) for number in range(2, 6)),
     *pickles(),
     *archives(),
+    *on_a_gpu(),
     of("P32-root-in-itself", with_pickle(REAL, replaced(PICKLE, b"s.", b"sX\4\0\0\0selfh\0s."))),
     of("P39-keys-that-are-no-text", saved(odd_keys()), 8),
     of("P00-no-tensors", saved({}), 0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -73,6 +74,37 @@ def test_more_signals_do_not_disturb_the_cleaning_up(folder):
         time.sleep(0.001)
     process.send_signal(signal.SIGTERM)
     assert ended(process) == (130, "", "initctl: error: interrupted by SIGINT\n")
+    assert [path.name for path in folder.iterdir()] == ["net.safetensors"]
+
+
+def stopped(folder, name):
+    """A process that was stopped in the middle of its work."""
+    # A system discards SIGTSTP where no shell could continue the process: it is given a group of its own.
+    process = started(folder, SHORT, "-o", "out.safetensors", before=os.setpgrp)
+    process.send_signal(getattr(signal, name))
+    assert os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT).si_code == os.CLD_STOPPED
+    assert not (folder / "out.safetensors").exists()
+    return process
+
+
+@pytest.mark.parametrize("name", ["SIGSTOP", "SIGTSTP"])
+def test_a_process_that_is_stopped_and_continued_completes_its_work(folder, name):
+    process = stopped(folder, name)
+    process.send_signal(signal.SIGCONT)
+    code, out, err = ended(process)
+    assert (code, err) == (0, "")
+    assert out.endswith("wrote out.safetensors (1 file)\n")
+    assert initctl.verify(folder / "net.safetensors", folder / "out.safetensors", rules=["w=normal"])
+    assert sorted(path.name for path in folder.iterdir()) == ["net.safetensors", "out.safetensors"]
+
+
+def test_what_changed_while_a_process_was_stopped_is_a_conflict(folder):
+    process = stopped(folder, "SIGSTOP")
+    checkpoint(folder / "other", SHORT).replace(folder / "net.safetensors")
+    process.send_signal(signal.SIGCONT)
+    code, out, err = ended(process)
+    assert (code, out) == (6, "")
+    assert err == f"initctl: error: {folder}/net.safetensors: changed while it was read; run again\n"
     assert [path.name for path in folder.iterdir()] == ["net.safetensors"]
 
 

@@ -137,10 +137,9 @@ REFUSED = {
 """What is not offered, or where there is no optimizer: told by which code."""
 
 
-def initctl(*arguments: str) -> Outcome:
-    run = subprocess.run(
-        [sys.executable, "-c", RUNNER, *arguments], capture_output=True, check=False, env=environment(COLUMNS="200")
-    )
+def initctl(*arguments: str, **variables: str) -> Outcome:
+    command = [sys.executable, "-c", RUNNER, *arguments]
+    run = subprocess.run(command, capture_output=True, check=False, env=environment(COLUMNS="200", **variables))
     return Outcome(run.returncode, run.stdout.decode(), run.stderr.decode())
 
 
@@ -196,6 +195,28 @@ def test_an_output_that_contains_it_too_is_named(folder: Path, output: str, is_c
     assert [warning["code"] for warning in initctl("inspect", output, "--json").document["warnings"]] == (
         ["torch.runs_code"] if is_carried else []
     )
+
+
+@pytest.mark.parametrize("variable", ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_WEIGHTS_ONLY_LOAD"])
+@pytest.mark.parametrize("made", ["zip", "legacy", "dcp"])
+def test_variables_that_decide_how_torch_loads_change_nothing(folder: Path, made: str, variable: str):
+    path = MADE[made](folder, bombs(folder / "fuse")["os.system"])
+    for arguments in (("inspect", path), ("apply", path, "-o", "out", *ONES)):
+        done = initctl(*arguments, "--json", **{variable: "1"})
+        assert (done.status, done.document["warnings"][0]["code"]) == (0, "torch.runs_code")
+        assert not (folder / "fuse").exists()
+        assert not imported(folder) & HEAVY
+
+
+def test_torch_itself_obeys_the_variable_that_allows_all(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    path = zipped(folder, bombs(folder / "fuse")["os.system"])
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path)
+    assert not (folder / "fuse").exists()
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    with warnings.catch_warnings(action="ignore"):
+        torch.load(path)
+    assert (folder / "fuse").exists()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +46,16 @@ def test_torch_loads_what_is_written_from_a_strange_file(oddity: Oddity, tmp_pat
     loaded = torch.load(out, weights_only=oddity.name[:3] != "P06")
     if isinstance(loaded, dict):
         assert torch.equal(loaded["w"], torch.full((2, 3), 3.0))
+
+
+@pytest.mark.parametrize("oddity", [o for o in ODDITIES if o.name.startswith("P48-")], ids=name_of)
+def test_what_was_saved_on_a_gpu_is_filled_without_one_and_stays_what_it_was(oddity: Oddity, tmp_path: Path):
+    path, out = oddity.write(tmp_path), tmp_path / "out.pt"
+    device = re.search(rb"(?:cuda|xpu):\d", path.read_bytes())[0]
+    initctl.apply(path, out, rules=["w=constant:val=3"])
+    assert device in out.read_bytes()
+    assert len(out.read_bytes()) == len(path.read_bytes())
+    assert torch.equal(torch.load(out, map_location="cpu")["w"], torch.full((2, 3), 3.0))
 
 
 def test_a_file_without_checksums_is_written_without_them(tmp_path: Path):
