@@ -155,6 +155,33 @@ def test_a_link_that_leads_in_a_circle_is_a_storage_error(source: Path):
     assert message == f"{source.parent}/circle: cannot be written: Too many levels of symbolic links"
 
 
+def test_two_dots_behind_a_link_lead_where_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/away")
+    single(tmp_path / "far" / "in")
+    monkeypatch.chdir(tmp_path)
+    initctl.apply("link/../in", "link/../out", rules=RULES)
+    initctl.apply("link/../in", in_place=True, rules=["layers.*=ones"])
+    initctl.apply("link/../in", in_place="patch", rules=["embed.weight=ones"])
+    assert contents(tmp_path).keys() == {"far", "far/away", "far/in", "far/out", "link"}
+    refuse(tmp_path / "far" / "in", "link/../in", initctl.UsageError, "output.is_input")
+
+
+@pytest.mark.parametrize("make", [single, sharded])
+def test_another_directory_for_temporary_files_is_not_used(
+    tmp_path: Path, make: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+):
+    """It can be on another file system, from which nothing can be moved."""
+    temporary, path = tmp_path / "temporary", make(tmp_path / "model")
+    temporary.mkdir()
+    before = temporary.stat().st_mtime_ns
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    initctl.apply(path, tmp_path / "out", rules=RULES)
+    initctl.apply(path, in_place=True, rules=["*.weight=ones"])
+    assert temporary.stat().st_mtime_ns == before
+
+
 def test_no_clobber_refuses_whatever_exists(source: Path):
     for name in ("x", "file"):
         (source.parent / "file").touch()

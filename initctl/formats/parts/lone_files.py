@@ -25,7 +25,8 @@ _NUMBERED = r".+-\d{5}-of-(?P<shards>\d{5})\.\w+"
 
 def read_file(path: str) -> Found:
     """The checkpoint in one file. Raises `InputError`."""
-    directory, name = os.path.split(os.path.abspath(path))
+    folder, name = os.path.split(path)
+    directory = os.path.realpath(folder)  # only the system knows where `..` leads after a link
     refuse_chunks(path)
     table = alone(path, read_table(path, name))
     return Found(Location(path, directory, os.path.realpath(path)), table.format, [table])
