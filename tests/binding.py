@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def bound(source: Path, place: Path) -> Iterator[Path]:
-    """The file or directory `source` is mounted at `place`, which is there already, during the body. The test is
-    skipped if nothing can be mounted here.
+def bound(source: Path, place: Path, *, read_only: bool = False) -> Iterator[Path]:
+    """The file or directory `source` is mounted at `place`, which is there already, during the body, so that nothing
+    can be written there if it is `read_only`. The test is skipped if nothing can be mounted here.
     """
-    with _mounted(["--bind", str(source)], place):
+    with _mounted(["-o", "bind,ro" if read_only else "bind", str(source)], place):
         yield place
 
 

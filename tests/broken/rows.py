@@ -35,17 +35,25 @@ ELSEWHERE = {
     "R29": "test_a_pattern_may_keep_integers",
     "N05": "test_reaches_a_terminal_escaped_and_whole",
     "N14": "test_a_fault_is_an_annotation_at_its_line_and_its_column",
-    "E02": "test_a_file_that_has_both_names_is_in_place test_another_hard_link_of_the_input_is_the_input",
+    "E02": "test_the_input_is_refused_as_output_however_it_is_spelled test_another_hard_link_of_the_input_is_the_input",
     "E03": "test_no_clobber_refuses_whatever_exists test_no_clobber_refuses_a_file_that_appeared_meanwhile",
     "E04": "test_a_directory_that_is_missing_is_a_storage_error",
     "E06": "test_a_file_with_another_hard_link_is_refused",
     "E07": "test_a_link_to_the_file_stays_and_the_file_is_replaced",
-    "E08": "test_no_clobber_refuses_a_link_that_leads_nowhere test_a_link_that_leads_in_a_circle_is_a_storage_error",
+    "E08": "test_a_link_goes_on_to_lead_to_the_result test_no_clobber_refuses_a_link_that_leads_nowhere "
+    "test_a_link_that_leads_in_a_circle_is_a_storage_error",
     "E09": "test_a_new_file_that_may_not_be_made_names_the_directory",
-    "E14": "test_a_system_that_cannot_exchange_leaves_the_old_as_it_was",
-    "E15": "test_a_system_without_the_call_says_so",
+    "E10": "test_of_another_user_in_a_sticky_directory test_of_shards_of_another_user_in_a_sticky_directory",
+    "E11": "test_that_is_immutable test_that_is_immutable_takes_no_new_file test_of_shards_that_is_immutable "
+    "test_an_immutable_file_beside_the_shards_that_change_is_named",
+    "E12": "test_on_a_read_only_mount test_of_shards_on_a_read_only_mount",
+    "E13": "test_so_is_a_file",
+    "E14": "test_a_directory_is_refused_in_place_and_as_an_output "
+    "test_one_shard_is_replaced_in_a_mount_point_and_a_patch_replaces_nothing",
+    "E15": "test_a_directory_of_an_image_is_not_exchanged_and_stays_as_it_was "
+    "test_files_of_an_image_are_replaced_one_by_one",
     "E16": "test_a_target_with_the_longest_name_is_staged_under_a_short_one",
-    "E17": "test_bytes_cross_from_one_file_system_to_another",
+    "E17": "test_another_directory_for_temporary_files_is_not_used",
     "E18": "test_is_said_at_once_with_what_is_free_although_the_file_system_would_fill_up_first",
     "E19": "test_a_quota_a_limit_and_others_that_write_are_not_blamed_on_what_is_free",
     "E21": "test_in_place_touches_nothing_where_nothing_changes",
@@ -55,8 +63,10 @@ ELSEWHERE = {
     "E26": "test_no_locale_is_too_poor_for_a_report test_a_narrow_terminal_gets_no_line_that_a_name_began",
     "E27": "test_torchrun_starts_ranks_that_share_the_work",
     "E28": "test_names_that_are_not_utf_8_are_written_too test_a_name_that_is_not_unicode_is_no_bug",
-    "E29": "test_a_plan_is_for_its_checkpoint_whatever_the_working_directory_is",
-    "E30": "test_a_file_that_has_both_names_is_in_place",
+    "E29": "test_says_that_the_working_directory_is_gone test_torch_is_not_used_without_a_working_directory "
+    "test_has_status_5_and_one_line_if_the_working_directory_is_gone "
+    "test_two_dots_behind_a_link_lead_where_the_system_says",
+    "E30": "test_another_hard_link_of_the_input_is_the_input",
     "C01": "test_a_wrong_line_is_refused_in_one_line_that_helps",
     "C02": "test_a_bug_is_told_as_one",
     "C03": "test_a_signal_ends_the_work_and_what_was_there_is_as_it_was "
@@ -75,9 +85,6 @@ ELSEWHERE = {
 
 NOT_SHOWN = {
     "P11": "a flipped bit that torch saved anew has a right checksum: nobody can see it",
-    **dict.fromkeys(
-        ("E10", "E11", "E12", "E13"), "what only certain file systems answer belongs to the faults of the commit"
-    ),
     "E20": "owner, group, access lists and attributes belong to the tests of the commit",
     "E24": "leftovers of killed processes belong to the tests of the commit",
 }

@@ -8,7 +8,7 @@ import pytest
 
 import initctl
 from initctl.events import Chosen
-from tests.binding import bound
+from tests.binding import bound, overlaid
 from tests.commit.folders import contents, snapshot
 from tests.execution.checkpoints import sharded, single
 
@@ -77,3 +77,38 @@ def test_one_shard_is_replaced_in_a_mount_point_and_a_patch_replaces_nothing(tmp
     initctl.apply(folder, in_place="patch", rules=RULES)
     assert contents(tmp_path / "elsewhere") == contents(folder)
     assert initctl.verify(folder, folder, rules=RULES).holds
+
+
+def test_a_directory_of_an_image_is_not_exchanged_and_stays_as_it_was(tmp_path: Path):
+    """In a container, the system refuses to rename a directory that is in a layer below."""
+    image = tmp_path / "image"
+    image.mkdir()
+    sharded(image / "model")
+    other, before = sharded(tmp_path / "other"), contents(image)
+    with overlaid(image, tmp_path / "container") as container:
+        folder = container / "model"
+        for source, output in ((folder, None), (other, folder)):
+            with pytest.raises(initctl.StorageError) as raised:
+                initctl.apply(source, output, in_place=output is None, rules=RULES)
+            (problem,) = raised.value.problems
+            assert problem.message == f"{folder}: cannot be replaced in one step: Invalid cross-device link"
+            assert problem.hint == "write to a directory that does not exist yet with -o"
+            assert contents(container) == before
+
+
+def test_files_of_an_image_are_replaced_one_by_one(tmp_path: Path):
+    image = tmp_path / "image"
+    image.mkdir()
+    sharded(image / "model")
+    single(image / "net.safetensors")
+    before = contents(image)
+    with overlaid(image, tmp_path / "container") as container:
+        for path, rules in ((container / "model", ["norm.weight=zeros"]), (container / "net.safetensors", RULES)):
+            initctl.apply(path, in_place=True, rules=rules)
+            assert initctl.verify(path, rules=rules)
+        initctl.apply(container / "model", container / "new", rules=RULES)
+        assert initctl.verify(container / "model", container / "new", rules=RULES)
+        assert contents(container).keys() - before.keys() == {
+            f"new{name[5:]}" for name in before if name[:5] == "model"
+        }
+    assert contents(image) == before
