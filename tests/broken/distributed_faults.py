@@ -181,6 +181,8 @@ def places() -> Iterator[Fault]:
     yield place("D06-offset-is-a-fraction", "has no valid place in a file", offset=0.0)
     yield place("D06-offset-is-true", "has no valid place in a file", offset=True)
     yield place("D06-length-cuts-the-archive", "does not end like a zip archive", length="-1")
+    yield place("D06-overlaps-the-next", "its chunk at [0, 0] does not match .metadata", offset=64)
+    yield place("D06-length-into-the-next", "does not end like a zip archive", length="10")
     yield place("D06-length-is-0", "is truncated", length=0)
     yield place("D09-transforms", "is compressed or transformed; save it without extensions",
                 transform_descriptors=["stream.zstd"])  # fmt: skip

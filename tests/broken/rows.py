@@ -7,7 +7,7 @@ ROWS = {"S": 62, "P": 53, "D": 11, "I": 23, "R": 29, "Y": 12, "N": 16, "E": 30, 
 
 ELSEWHERE = {
     "S52": "test_a_million_records_cost_little_time_and_memory test_many_names_do_not_make_each_other_match",
-    "S54": "test_a_sparse_file_of_gigabytes_is_read_at_once",
+    "S54": "test_for_a_terabyte_of_holes_is_said_at_once_and_leaves_nothing",
     "S61": "test_a_source_that_became_shorter_is_the_side_that_failed",
     "S62": "test_a_file_that_changes_while_it_is_copied_is_a_conflict",
     "P01": "test_nothing_is_run_and_torch_is_not_imported",
@@ -19,19 +19,23 @@ ELSEWHERE = {
     "P42": "test_tied_tensors_that_are_decided_apart_are_refused_and_keep_counts",
     "P43": "test_tensors_that_overlap_and_are_decided_apart_are_an_error_that_names_both",
     "P44": "test_strides_that_do_not_overlap_are_filled_by_their_logical_index",
-    "P45": "test_every_kind_of_tensor_takes_what_fits_it",
-    "P46": "test_dtensors_of_a_rank_are_named_and_say_why_no_rule_fills_them",
+    "P45": "test_what_no_rule_can_fill_is_listed_with_the_reason "
+    "test_what_no_rule_can_fill_is_refused_to_a_rule_and_carried_otherwise test_what_safetensors_cannot_hold",
+    "P46": "test_what_no_rule_can_fill_is_listed_with_the_reason "
+    "test_what_no_rule_can_fill_is_refused_to_a_rule_and_carried_otherwise test_what_safetensors_cannot_hold "
+    "test_dtensors_of_a_rank_are_named_and_say_why_no_rule_fills_them",
     "P47": "test_a_rank_s_file_that_is_named_by_itself_says_what_to_run_first",
     "P49": "test_variables_that_decide_how_torch_loads_change_nothing",
     "P50": "test_all_that_torch_allows_with_weights_only_is_known",
     "D02": "test_nothing_is_run_and_torch_is_not_imported",
     "D11": "test_files_of_chunks_that_metadata_does_not_list_are_warned_of_and_carried",
     "I20": "test_a_shard_with_another_hard_link_is_refused_only_where_it_is_touched",
-    "R15": "test_a_layout_makes_the_matrix_of_outputs_by_inputs_orthogonal",
+    "R15": "test_orthogonal_matrices_of_half_precision_are_those_of_float32_rounded",
     "R17": "test_one_empty_tensor_of_the_model_s_own_is_filled_like_any_other",
     "R25": "test_wildcards_match_a_newline_as_any_other_character",
     "R26": "test_many_rules_and_many_variables_take_time_for_each_but_not_for_each_pair",
-    "R28": "test_what_torch_computes_on_a_device_is_what_the_processor_computes",
+    "R28": "test_what_torch_computes_on_a_device_is_what_the_processor_computes "
+    "test_it_says_what_computed_on_which_device",
     "R29": "test_a_pattern_may_keep_integers",
     "N05": "test_reaches_a_terminal_escaped_and_whole",
     "N14": "test_a_fault_is_an_annotation_at_its_line_and_its_column",
@@ -82,6 +86,17 @@ ELSEWHERE = {
     "C10": "test_the_same_run_again_gives_the_same_bytes",
 }
 """Rows that are no input of the corpus, and the names of tests that show them."""
+
+BESIDES = {
+    "S53": "test_a_patch_keeps_holes test_for_a_terabyte_of_holes_is_said_at_once_and_leaves_nothing",
+    "P48": "test_what_was_saved_on_a_gpu_is_filled_without_one_and_stays_what_it_was",
+    "P51": "test_an_archive_of_more_than_4_gib_is_read "
+    "test_values_behind_4_gib_are_patched_and_so_are_both_checksums "
+    "test_torch_loads_what_is_written_from_a_strange_file",
+    "D06": "test_tensors_that_lie_in_the_same_bytes_are_tied "
+    "test_chunks_that_lie_in_the_same_bytes_are_never_filled_with_different_values",
+}
+"""Rows that are an input of the corpus, and the names of tests that show what a case of it cannot."""
 
 NOT_SHOWN = {
     "P11": "a flipped bit that torch saved anew has a right checksum: nobody can see it",

@@ -10,7 +10,7 @@ import pytest
 import tests
 from tests.broken import test_documents, torch_oddities
 from tests.broken.corpus import FAULTS, ODDITIES
-from tests.broken.rows import ELSEWHERE, NOT_SHOWN, all_rows
+from tests.broken.rows import BESIDES, ELSEWHERE, NOT_SHOWN, all_rows
 from tests.broken.text_faults import ASKED
 
 FOLDER = Path(tests.__file__).parent
@@ -29,10 +29,11 @@ def test_a_row_is_shown_in_one_way(row: str):
     assert not (row in ELSEWHERE and row in NOT_SHOWN)
 
 
-@pytest.mark.parametrize("row", ELSEWHERE)
+@pytest.mark.parametrize("row", ELSEWHERE | BESIDES)
 def test_the_tests_of_a_row_exist(row: str):
-    assert set(ELSEWHERE[row].split()) <= NAMES
+    assert set((ELSEWHERE | BESIDES)[row].split()) <= NAMES
 
 
 def test_no_row_is_listed_that_is_none_or_that_the_corpus_has():
     assert (ELSEWHERE.keys() | NOT_SHOWN.keys()) <= set(all_rows()) - IN_THE_CORPUS
+    assert set(BESIDES) <= IN_THE_CORPUS

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -207,6 +208,22 @@ def descriptor(tmp_path: Path) -> Iterator[int]:
         yield stream.fileno()
 
 
+def holes(path: Path, size: int) -> Path:
+    """A checkpoint with a tensor `w` of `size` bytes, which take no room, and a small one behind it."""
+    entries = {"w": tensor("F32", [size // 4], [0, size]), "v": tensor("F32", [2], [size, size + 8])}
+    header = safetensors_bytes(entries, b"")
+    path.write_bytes(header)
+    os.truncate(path, len(header) + size + 8)
+    return path
+
+
+def test_a_patch_keeps_holes(tmp_path: Path):
+    path = holes(tmp_path / "model.safetensors", 8 << 30)
+    initctl.apply(path, in_place="patch", rules=["v=ones"])
+    assert initctl.verify(path, rules=["v=ones"])
+    assert path.stat().st_blocks * 512 <= MEGABYTE
+
+
 class TestTooLittleRoom:
     def test_is_told_before_anything_is_computed(self, small_disk: Path):
         with (small_disk / "file").open("wb") as stream:
@@ -242,12 +259,26 @@ class TestTooLittleRoom:
         assert f"4,096,000,096 bytes are needed, {free:,} are free" in str(raised.value)
         assert [path.name for path in ext4.glob("*.safetensors")] == ["in.safetensors"]
 
+    @pytest.mark.parametrize("in_place", [False, True])
+    def test_for_a_terabyte_of_holes_is_said_at_once_and_leaves_nothing(self, small_disk: Path, *, in_place: bool):
+        path = holes(small_disk / "in.safetensors", 1 << 40)
+        before, begin = path.stat(), time.process_time()
+        with pytest.raises(
+            initctl.StorageError, match=r"1,099,511,627,\d+ bytes are needed, 8,\d+,\d+ are free"
+        ) as raised:
+            initctl.apply(path, None if in_place else small_disk / "out", in_place=in_place, rules=["v=ones"])
+        assert raised.value.exit_status == 5
+        assert time.process_time() - begin < 1
+        assert os.listdir(small_disk) == [path.name]
+        after = path.stat()
+        assert (after.st_ino, after.st_blocks, after.st_mtime_ns) == (
+            before.st_ino,
+            before.st_blocks,
+            before.st_mtime_ns,
+        )
+
     def test_for_a_patch_of_holes_takes_nothing(self, ext4: Path):
-        path, size = ext4 / "model.safetensors", 512 * MEGABYTE
-        header = safetensors_bytes({"w": tensor("F32", [size // 4], [0, size])}, b"")
-        with path.open("wb") as stream:
-            stream.write(header)
-            stream.truncate(len(header) + size)
+        path = holes(ext4 / "model.safetensors", 512 * MEGABYTE)
         before = path.stat().st_blocks
         with pytest.raises(initctl.StorageError, match="are free"):
             initctl.apply(path, in_place="patch", rules=["w=normal"])

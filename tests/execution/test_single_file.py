@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import initctl
 from initctl.execution.tasks import COPIED_AT_ONCE, FILLED_AT_ONCE
@@ -175,6 +175,18 @@ def test_the_input_is_not_touched_and_nothing_stands_beside_the_result(tmp_path:
     after = snapshot(tmp_path)
     assert after.pop("out.safetensors").content
     assert after == before
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_orthogonal_matrices_of_half_precision_are_those_of_float32_rounded(tmp_path: Path, dtype: torch.dtype):
+    written = {}
+    for kind in (dtype, torch.float32):
+        save_file({"w": torch.zeros(40, 20, dtype=kind)}, tmp_path / "in.safetensors")
+        initctl.apply(tmp_path / "in.safetensors", tmp_path / "out.safetensors", rules=["w=orthogonal"])
+        written[kind] = load_file(tmp_path / "out.safetensors")["w"]
+    assert torch.equal(written[dtype], written[torch.float32].to(dtype))
+    w = written[dtype].double()
+    assert (w.T @ w - torch.eye(20)).abs().max() < 32 * torch.finfo(dtype).eps
 
 
 def test_the_same_run_again_gives_the_same_bytes(tmp_path: Path):

@@ -235,6 +235,23 @@ def test_chunks_that_lie_in_the_same_bytes_are_never_filled_with_different_value
     initctl.plan(source, rules=["w=ones"])
 
 
+def test_tensors_that_lie_in_the_same_bytes_are_tied(tmp_path: Path):
+    """Torch never writes that; filled apart, one would have the values of the other."""
+    source = saved_alone(tmp_path / "in", {"w": torch.zeros(2, 3), "v": torch.zeros(2, 3), "own": torch.zeros(2, 3)})
+    metadata = pickle.loads((source / ".metadata").read_bytes())
+    places = {index.fqn: index for index in metadata.storage_data}
+    metadata.storage_data[places["v"]] = metadata.storage_data[places["w"]]
+    (source / ".metadata").write_bytes(pickle.dumps(metadata))
+    assert {t.name: t.tied for t in initctl.inspect(source).tensors} == {"w": ("v", "w"), "v": ("v", "w"), "own": ()}
+    for rules in (["w=normal"], ["v=ones", "w=normal"]):
+        with pytest.raises(initctl.FitError, match="v, w are one tensor, but rules treat them differently"):
+            initctl.apply(source, tmp_path / "out", rules=rules)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    initctl.apply(source, tmp_path / "out", rules=["{v,w}=ones"])
+    filled = loaded(tmp_path / "out", tmp_path / "out.pt")
+    assert {name: value.sum().item() for name, value in filled.items()} == {"w": 6, "v": 6, "own": 0}
+
+
 def test_metadata_that_is_removed_while_the_chunks_are_read_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     source, read_all = saved_alone(tmp_path / "in", {"w": torch.ones(2)}), directory.read_chunks
 

@@ -64,6 +64,15 @@ def test_it_says_what_was_done(tmp_path: Path):
     assert last["after"]["digest"] in [tensor["digest"] for tensor in said["tensors"]]
 
 
+def test_it_says_what_computed_on_which_device(tmp_path: Path):
+    path = single(tmp_path / "m.safetensors")
+    plan = initctl.plan(path, rules=["*.weight=normal"], device="cpu:0")
+    said = reported(tmp_path / "r.json", plan, tmp_path / "out.safetensors").document["predicate"]
+    assert said["engines"] == {"cpu:0": "torch on cpu:0"}
+    assert {action.device for action in plan.actions} == {"cpu:0"}
+    assert initctl.load_manifest(tmp_path / "r.json").verify(tmp_path / "out.safetensors")
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", FORMATS)
 def test_what_was_applied_is_as_it_says_in_every_mode(tmp_path: Path, kind: str, mode: str):

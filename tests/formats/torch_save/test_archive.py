@@ -163,6 +163,26 @@ def test_an_archive_of_more_than_4_gib_is_read(tmp_path: Path):
     assert path.stat().st_blocks * 512 < 1 << 20
 
 
+def test_values_behind_4_gib_are_patched_and_so_are_both_checksums(tmp_path: Path):
+    """Only a Zip64 field says where their record begins."""
+    path = tmp_path / "large.pt"
+    with torch.serialization.skip_data():
+        torch.save({"w": torch.empty((4 << 30) + 64, dtype=torch.uint8), "v": torch.ones(3)}, path)
+    with read(path) as (_, found), path.open("r+b") as stream:
+        record = found["data/1"]
+        for place in record.places:  # torch left it out, as it did the numbers
+            stream.seek(place)
+            stream.write(struct.pack("<I", zlib.crc32(bytes(12))))
+    initctl.apply(path, in_place="patch", rules=["v=constant:val=2"])
+    with zipfile.ZipFile(path) as library, path.open("rb") as stream:
+        assert library.getinfo("large/data/1").header_offset > 4 << 30
+        content = library.read("large/data/1")  # it compares the checksum in the directory
+        stream.seek(record.stop)
+        assert stream.read(8) == struct.pack("<4sI", b"PK\x07\x08", zlib.crc32(content))
+    assert torch.load(path, mmap=True)["v"].tolist() == [2, 2, 2]
+    assert path.stat().st_blocks * 512 < 1 << 20
+
+
 FIELDS = {
     "which disk a record begins on": (b"PK\x01\x02", 34),
     "how many disks there are": (b"PK\x06\x07", 16),

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+import initctl
 from initctl.dtypes import BY_NAME
 from initctl.errors import UsageError
 from initctl.formats import read_checkpoint
 from tests.formats.torch_save.models import Networks, Twin, made, read_at, same_bits, strange, strided
-from tests.formats.torch_save.rewritten import legacy, saved
+from tests.formats.torch_save.rewritten import legacy, records_of, saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +81,20 @@ def test_what_no_rule_can_fill_is_listed_with_the_reason(save: Saver, name: str,
     assert spec.unwritable
     assert "nested" in name or name == "jagged" or spec.shape == tuple(tensor.shape)
     assert spec.dtype.name == str(tensor.dtype).removeprefix("torch.")
+
+
+@pytest.mark.parametrize("name", strange())
+def test_what_no_rule_can_fill_is_refused_to_a_rule_and_carried_otherwise(name: str, table, tmp_path: Path):
+    content = saved({"before": W, "w": made(strange()[name])})
+    spec = table(content).tensors[1]
+    with pytest.raises(initctl.FitError) as raised:
+        initctl.apply(tmp_path / "m.pt", tmp_path / "out.pt", rules=["w=zeros"])
+    (problem,) = raised.value.problems
+    assert (raised.value.exit_status, problem.code) == (4, "rule.unfit")
+    assert spec.unwritable in problem.message
+    initctl.apply(tmp_path / "m.pt", tmp_path / "out.pt", rules=["before=zeros"])
+    before, after = records_of(content), records_of((tmp_path / "out.pt").read_bytes())
+    assert {name for name in before if before[name] != after[name]} == {"data/0"}
 
 
 @BOTH
