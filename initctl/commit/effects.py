@@ -26,6 +26,7 @@ __all__ = [
     "link",
     "make_directory",
     "remove_attribute",
+    "remove_directory",
     "remove_tree",
     "rename",
     "rename_new",

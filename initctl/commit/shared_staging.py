@@ -114,7 +114,7 @@ class SharedStaging:
     @contextmanager
     def leaving(self, name: str) -> Iterator[None]:
         """The body works on what the note `name` is about. Raises `ConflictError` if another process does already."""
-        with self._locked(f"{name}.lock", fcntl.LOCK_EX, "another process is just writing this part", os.O_CREAT):
+        with self._locked(f"{name}.lock", fcntl.LOCK_EX, "another process is just writing this part", is_new=True):
             yield
 
     @contextmanager
@@ -124,11 +124,11 @@ class SharedStaging:
             yield
 
     @contextmanager
-    def _locked(self, note: str, kind: int, fault: str, creating: int = 0) -> Iterator[Callable[[], None]]:
+    def _locked(self, note: str, kind: int, fault: str, *, is_new: bool = False) -> Iterator[Callable[[], None]]:
         busy = ConflictError(Problem("parts.busy", f"{shown(self.target)}: {fault}", "wait until it has ended"))
         path = os.path.join(self.path, note)
         try:
-            descriptor = os.open(path, os.O_RDWR | creating, 0o600)
+            descriptor = effects.create(path, mode=0o600, may_exist=True) if is_new else os.open(path, os.O_RDWR)
         except FileNotFoundError:
             raise busy from None
         try:

@@ -126,7 +126,7 @@ class Recording:
             return [self._number(path) if os.path.lexists(path) else None for path in arguments]
         if name == "remove_tree":
             return list(self._removed(*arguments))
-        if name == "unlink":
+        if name in ("unlink", "remove_directory"):
             self._forget(*arguments)
         return None
 
@@ -172,6 +172,8 @@ class Recording:
 
     def _unlink(self, _: object, __: object, path: str) -> Event:
         return Renamed(((self._place(path), None),))
+
+    _remove_directory = _unlink
 
     def _remove_tree(self, _: object, before: list[Event], __: str) -> list[Event]:
         return before
