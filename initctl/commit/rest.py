@@ -15,10 +15,11 @@ from initctl.commit.failure import storage_errors
 from initctl.commit.leftovers import discard
 from initctl.commit.new_files import make_directories, opened_directory, sync_directory
 from initctl.commit.tree import tree
+from initctl.errors import Problem, StorageError, shown
 from initctl.traces import is_staged, staged_path
 
 Inode: TypeAlias = tuple[int, int]
-"""A file: its file system, and its number there."""
+"""A file or a directory: its file system, and its number there."""
 
 
 class Rest:
@@ -27,6 +28,7 @@ class Rest:
     def __init__(self, target: str, without: Container[str] = ()) -> None:
         self._target = target
         self._without = without
+        self._source: Inode | None = None
         self._files: dict[str, Inode] = {}
         self._directories: set[str] = set()
 
@@ -35,6 +37,7 @@ class Rest:
         replaced. Files that initctl stages are not linked, and not those that another program removes meanwhile.
         """
         with storage_errors(self._target):
+            self._source = _inode(self._target)
             for below, names in rest_of(self._target, self._without):
                 make_directories(os.path.join(new, below))
                 self._directories.add(below)
@@ -47,9 +50,12 @@ class Rest:
     def follow(self, old: str) -> None:
         """The new directory has replaced the target, which is at `old` now. Add to it what other programs have written
         to the old one since `link`, remove what they have removed there, and flush that to the disk. What they have
-        written to the new one meanwhile stays.
+        written to the new one meanwhile stays. Raises `StorageError` if they had replaced the old one as a whole.
         """
         with storage_errors(self._target):
+            if _inode(old) != self._source:
+                fault = f"{shown(self._target)}: another program replaced the whole directory"
+                raise StorageError(Problem("storage.failed", fault))
             there = list(rest_of(old, self._without))
             self._remove_missing(old, dict(there))
             for below, names in reversed(there):  # a directory before those in it

@@ -296,6 +296,29 @@ def test_a_directory_that_takes_the_place_of_a_link_in_the_last_moment_is_filled
     assert contents(shared) == {"a": b"shared"}
 
 
+def test_another_checkpoint_that_takes_the_place_of_the_directory_in_the_last_moment_is_not_mixed_with_the_result(
+    tmp_path: Path, before_exchange
+):
+    net, other = sharded(tmp_path / "net"), sharded(tmp_path / "other")
+    (other / "config.json").write_text("other")
+    (other / "empty").unlink()
+    theirs = contents(other)
+
+    def put_other() -> None:
+        net.rename(tmp_path / "aside")
+        other.rename(net)
+
+    before_exchange(net, put_other)
+    with pytest.raises(
+        initctl.UncertainError, match=r"another program replaced the whole directory; the old directory"
+    ):
+        initctl.apply(net, in_place=True, rules=RULES)
+    (kept,) = kept_in(tmp_path)
+    assert contents(kept) == theirs
+    assert contents(net).keys() == contents(tmp_path / "aside").keys()
+    assert (net / "config.json").read_text() == (tmp_path / "aside" / "config.json").read_text()
+
+
 def test_what_others_remove_or_rename_in_the_last_moment_does_not_come_back(tmp_path: Path, before_exchange):
     net = sharded(tmp_path / "net")
     (net / "notes").mkdir()
