@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import pickletools
@@ -9,10 +10,12 @@ import struct
 import subprocess
 import sys
 import warnings
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +25,7 @@ from initctl.formats.torch_save import pickle as machine
 from initctl.formats.torch_save.pickle import read_pickle
 from initctl.formats.torch_save.standins import DICT, FROZENSET, SET, Global, Made, StorageRef
 from initctl.formats.torch_save.tensor_arguments import tensor_arguments
-from tests.broken.torch_faults import REAL
+from tests.broken.torch_faults import OLD, REAL
 from tests.formats.edits import Edit, edited, edits
 from tests.formats.torch_save.rewritten import pickle_of, saved, with_pickle
 
@@ -231,19 +234,32 @@ import os, sys, runpy
 import initctl.arguments  # for the text of an error
 from initctl.errors import InputError
 from initctl.formats import read_checkpoint
-read_checkpoint(sys.argv[1])  # imports what reading takes
+for path in sys.argv[1:4]:  # imports what reading takes
+    read_checkpoint(path)
 def hook(event, arguments):
     if event.partition(".")[0] in ("import", "subprocess", "exec", "compile", "pickle") or event in (
         "os.system", "os.exec", "os.posix_spawn", "os.fork"
     ):
         print("AUDIT", event, arguments[:1])
 sys.addaudithook(hook)
-for path in sys.argv[2:]:
+for path in sys.argv[4:]:
     try:
         print("read", len(read_checkpoint(path).tensors))
     except InputError as error:
         print("refused", error)
 """
+
+
+def with_payload(number: int, payload: bytes) -> bytes:
+    """A file in the older format, which is five pickles and the storages, with one of the pickles replaced."""
+    stream = io.BytesIO(OLD)
+    pickles = []
+    for _ in range(5):
+        start = stream.tell()
+        deque(pickletools.genops(stream), maxlen=0)
+        pickles.append(OLD[start : stream.tell()])
+    pickles[number] = payload
+    return b"".join([*pickles, stream.read()])
 
 
 def test_nothing_that_a_pickle_names_is_imported_or_called(tmp_path: Path):
@@ -255,13 +271,21 @@ def test_nothing_that_a_pickle_names_is_imported_or_called(tmp_path: Path):
             ("as tensor", b"}X\1\0\0\0xctorch._utils\n_rebuild_tensor_v2\n" + payload + b"\x85Rs"),
             ("as storage", b"}X\1\0\0\0xctorch._utils\n_rebuild_tensor_v2\n(" + payload + b"QK\0))tRs"),
         ):
-            path = tmp_path / f"{name} {put}.pt"
-            path.write_bytes(with_pickle(REAL, b"\x80\x04" + content + b"."))
-            paths.append(os.fspath(path))
+            bad = b"\x80\x04" + content + b"."
+            files = {"zip.pt": with_pickle(REAL, bad), "raw.pkl": bad, "parts/.metadata": bad}
+            files |= {f"old-{at}.pt": with_payload(at, bad) for at in range(5)}
+            for file, content in files.items():
+                path = tmp_path / f"{name} {put}" / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+                paths.append(os.fspath(path.parent if path.name == ".metadata" else path))
     (tmp_path / "plain.pt").write_bytes(REAL)
+    (tmp_path / "old.pt").write_bytes(OLD)
+    with warnings.catch_warnings(action="ignore"):  # that there is only one process
+        dcp.save({"w": torch.ones(2)}, checkpoint_id=tmp_path / "dcp", no_dist=True)
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     ran = subprocess.run(
-        [sys.executable, "-c", GUARDED, "plain.pt", *paths],
+        [sys.executable, "-c", GUARDED, "plain.pt", "old.pt", "dcp", *paths],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -271,6 +295,7 @@ def test_nothing_that_a_pickle_names_is_imported_or_called(tmp_path: Path):
     lines = ran.stdout.splitlines()
     assert [line for line in lines if line.startswith("AUDIT")] == []
     assert len(lines) == len(paths)
+    assert any(".metadata: " in line for line in lines)
     assert not (tmp_path / "executed").exists()
 
 
