@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+LONGEST = 300
+"""How many characters a message may have, besides the paths and the rules that it quotes."""
+
 
 @dataclass(frozen=True)
 class Fault:
