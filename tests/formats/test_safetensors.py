@@ -16,6 +16,7 @@ from initctl.errors import ConflictError, InputError
 from initctl.formats import Checkpoint, read_checkpoint, safetensors
 from initctl.formats.safetensors import read_table
 from tests.formats.handwritten import TWO_FLOATS, float_file, safetensors_bytes, tensor
+from tests.formats.limited import read as read_within_limits
 
 if TYPE_CHECKING:
     from initctl.tensors import TensorSpec
@@ -226,6 +227,12 @@ def test_a_sparse_file_of_gigabytes_is_read_at_once(tmp_path: Path):
     os.truncate(path, path.stat().st_size + size)
     (spec,) = read_checkpoint(path).tensors
     assert spec.nbytes == size
+
+
+def test_a_hundred_thousand_tensors_are_read_in_little_time_and_memory(tmp_path: Path):
+    header = {f"layers.{number}.weight": tensor("U8", [1], [number, number + 1]) for number in range(100_000)}
+    path = written(tmp_path, safetensors_bytes(header, bytes(100_000)))
+    assert read_within_limits(path) == "100000"
 
 
 def test_a_file_that_becomes_shorter_while_its_header_is_read_is_a_conflict(

@@ -13,6 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from initctl.errors import InputError
 from initctl.formats import Checkpoint, CheckpointFile, read_checkpoint
 from tests.formats.handwritten import INDEX_NAME, float_file, sharded
+from tests.formats.limited import read
 from tests.formats.test_safetensors import assert_holds
 
 
@@ -269,3 +270,10 @@ def test_a_tensor_that_two_shards_hold_or_no_line_lists_is_named_with_its_shard(
     float_file(tmp_path / "b.safetensors", "v", "w")
     with pytest.raises(InputError, match=r"line 1: tensor w is in both a\.safetensors and b\.safetensors"):
         read_checkpoint(index)
+
+
+def test_an_index_that_lists_half_a_million_tensors_costs_little_time_and_memory(tmp_path: Path):
+    listed = {f"layers.{number}.attention.weight": "a.safetensors" for number in range(500_000)}
+    index = sharded(tmp_path, {"a.safetensors": ("w",)}, weight_map={"w": "a.safetensors", **listed})
+    assert index.stat().st_size > 20_000_000
+    assert "tensor layers.0.attention.weight is not in a.safetensors; no shard contains it" in read(index)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,30 +12,12 @@ import torch
 from initctl.formats.torch_save.looks import MOST_LOOKS
 from tests.broken.torch_faults import OLD, REAL, RECORDS
 from tests.broken.torch_oddities import TENSOR
+from tests.formats.limited import read
 from tests.formats.torch_save.rewritten import Record, packed, with_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-SECONDS, BYTES = 60, 500_000_000
-"""What reading may take of a processor and of memory at the very most: six times what the costliest takes here."""
-
-READ = f"""
-import resource, sys
-part = int(sys.argv[2])
-resource.setrlimit(resource.RLIMIT_AS, ({BYTES}, {BYTES}))
-resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS} // part, {SECONDS} // part))
-from initctl.errors import InputError
-from initctl.formats import read_checkpoint
-from initctl.formats.torch_save import looks
-looks.MOST_LOOKS //= part
-try:
-    checkpoint = read_checkpoint(sys.argv[1])
-    print(len(checkpoint.tensors) + len(checkpoint.outside))
-except InputError as error:
-    print(error)
-"""
 
 
 def put(number: int) -> bytes:
@@ -371,14 +350,6 @@ WHOLE = (attributes_of_190000_tensors, storage_as_a_key_a_million_times, plain_t
 """Those that take most time or most memory, of what is read and of what is refused: also at full size, within the
 limits as they are.
 """
-
-
-def read(path: Path, part: int = 1) -> str:
-    """What comes of reading a file within a part of the limits: a number of tensors, or a refusal."""
-    command = [sys.executable, "-c", READ, os.fspath(path), str(part)]
-    ran = subprocess.run(command, timeout=10 * SECONDS, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr[-500:]
-    return ran.stdout.strip()
 
 
 def check(bomb: Callable[[int], bytes], path: Path, part: int) -> None:
