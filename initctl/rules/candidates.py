@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 BEGINNING, END, ANYWHERE = _PLACES = ("beginning", "end", "anywhere")
 _FEW = 64
-"""So many patterns are all tried: that takes less time than looking for their texts."""
+"""Up to this many patterns are all tried: that takes less time than looking for their texts."""
 _AS_LONG_AS_TRYING = 4
 """The number of texts that may be looked for in a name, relative to the number of patterns."""
 

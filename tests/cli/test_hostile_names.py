@@ -103,6 +103,16 @@ def test_no_other_command_prints_a_name_raw(hostile, folder, arguments):
         assert is_safe(text)
 
 
+def test_a_name_of_a_million_characters_is_cut_in_a_table_and_whole_in_json(folder, call):
+    name = "a" * 1_000_000
+    checkpoint(folder / "long.safetensors", {name: ("F32", (2,))})
+    for arguments, held in ((("inspect",), "tensors"), (("plan", "-r", "a*=ones"), "actions")):
+        assert "a" * 256 + "…" in call(*arguments, "long.safetensors").out
+        assert max(map(len, call(*arguments, "long.safetensors").out.splitlines())) < 400
+        (tensor,) = call(*arguments, "long.safetensors", "--json").document["data"][held]
+        assert name in (tensor.get("name"), tensor.get("tensor"))
+
+
 @pytest.mark.parametrize("columns", [1, 7, 20])
 def test_a_narrow_terminal_gets_no_line_that_a_name_began(hostile, columns):
     done = on_terminal("inspect", "hostile.safetensors", columns=columns)
