@@ -71,9 +71,12 @@ def check_exchange(staged: str, target: str) -> None:
             for path in (one, other):
                 effects.make_directory(path)
             _exchange(one, other, target)
-        finally:
+            for path in (one, other):
+                effects.remove_directory(path)  # if it cannot be removed, it would be part of the result
+        except BaseException:
             for path in (one, other):
                 effects.remove_tree(path)
+            raise
 
 
 def _took_place(path: str, target: str, check_before_replacing: Callable[[], None] | None) -> bool:
