@@ -15,12 +15,12 @@ from initctl import paths
 from initctl.commit import effects
 from initctl.commit.copying import write_all
 from initctl.commit.failure import storage_errors
-from initctl.commit.leftovers import discard
+from initctl.commit.leftovers import discard, is_there
 from initctl.commit.new_files import NewDirectory, NewFile, sync_directory
 from initctl.commit.staging import StagedFile, write_file
 from initctl.commit.tree import tree
-from initctl.errors import ConflictError, Problem, UncertainError, shown
-from initctl.locks import patiently
+from initctl.errors import ConflictError, Problem, StorageError, UncertainError, listed, shown
+from initctl.locks import patiently, release
 from initctl.traces import are_parts
 from initctl.undisturbed import undisturbed
 
@@ -82,17 +82,27 @@ class SharedStaging:
 
     def leave(self, name: str, content: bytes) -> None:
         """Write the note `name` in one step, and flush it to the disk."""
-        write_file(os.path.join(self.path, name), [content], is_the_end=False)
+        with self._noting():
+            write_file(os.path.join(self.path, name), [content], is_the_end=False)
 
     def leave_first(self, name: str, content: bytes) -> bytes:
         """Write the note `name` unless it is there. Returns what it says then: of several processes, one is first."""
-        with StagedFile(os.path.join(self.path, name)) as staged, suppress(ConflictError):
+        with self._noting(), StagedFile(os.path.join(self.path, name)) as staged, suppress(ConflictError):
             with storage_errors(self.target):
                 write_all(staged.descriptor, content, 0)
             staged.sync(0o600)
             staged.commit(no_clobber=True, is_the_end=False)
         found = self.note(name)
         return content if found is None else found
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """The body writes a note. If it raises `UncertainError`, that is about the note: the result is not in place."""
+        try:
+            yield
+        except UncertainError as error:
+            fault = f"{shown(self.target)}: is not written yet: {shown(self.path)} could not be flushed to the disk"
+            raise StorageError(Problem("storage.failed", fault, "run the same command again")) from error
 
     def sync_names(self) -> None:
         """Flush the names of all files in the result to the disk."""
@@ -146,7 +156,7 @@ class SharedStaging:
             check_same()
             yield check_same
         finally:
-            os.close(descriptor)
+            release(descriptor)
 
     def begin_commit(self) -> str:
         """Note which inode takes the target's place. Returns the path of the result from now on.
@@ -194,11 +204,11 @@ class SharedStaging:
         with undisturbed():
             discard(self._outgoing)
             self.sweep()
-            with storage_errors(self.target):
+            with suppress(OSError):  # it is named below
                 effects.rename(self.path, self._gone)
             self.sweep()
-        if left := [path for path in (self._gone, self._outgoing) if paths.is_there(path)]:
-            message = f"{shown(self.target)}: is in place, but {shown(left[0])} could not be removed"
+        if left := [path for path in (self._gone, self._outgoing, self.path) if is_there(path)]:
+            message = f"{shown(self.target)}: is in place, but {listed(list(map(shown, left)))} could not be removed"
             raise UncertainError(Problem("storage.leftover", message, "remove it"))
 
     def sweep(self) -> None:
