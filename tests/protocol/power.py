@@ -57,7 +57,7 @@ def _fault(stage: Stage, recording: Recording, image: Image, *, is_done: bool) -
         return None if completed(stage, image) == new else "it cannot be completed"
     if is_done:
         return None if found == new else "the result of a run that was done is lost"
-    return None if found in (old, new) else "neither the old nor the new"
+    return None if found in (old, *map(content_of, stage.in_place)) else "neither the old nor the new"
 
 
 def completed(stage: Stage, image: Image) -> Image | str:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from initctl.commit import effects
-from tests.protocol.faults import KINDS, sampled, sweep
+from tests.protocol.faults import KINDS, RARE, sampled, sweep
 from tests.protocol.scenarios import SCENARIOS, Stage
 
 ALL = bool(os.environ.get("INITCTL_ALL_FAULTS"))
 """Every fault at every call, as `python -m tests.protocol` does. Otherwise each fault is tried at some calls."""
-TRIES = {"KILL": 12, "KILL after": 6, "EIO": 12}
+TRIES = {"KILL": 12, "KILL after": 6, "EIO": 12} | dict.fromkeys(RARE, 1)
 _OTHER_TRIES = 3
 
 pytestmark = [

@@ -30,7 +30,13 @@ def test_after_a_loss_of_power_the_old_or_the_new_is_there_and_after_success_the
         assert found.faults == []
 
 
-@pytest.mark.parametrize("name", ["file in place", "file to new shards", "patch of a file"])
+NEEDED = [
+    "file in place", "file to a new file, no clobber", "torch file in place", "file to new shards", "one shard in place",
+    "all shards in place", "patch of a file", "patch of a torch file", "saved plan",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEEDED)
 def test_without_any_one_flush_something_would_be_lost(tmp_path: Path, name: str):
     stage = Stage(SCENARIOS[name], tmp_path / "play")
     recording = recorded(stage)
