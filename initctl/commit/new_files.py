@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -122,7 +123,7 @@ class NewDirectory:
                             lost += give_attributes(descriptor, own, other)
                         else:
                             give_permissions(descriptor, own)
-                    effects.flush(descriptor)
+                    flush_directory(descriptor)
         return lost
 
 
@@ -139,7 +140,18 @@ def make_directories(path: str) -> None:
 def sync_directory(path: str) -> None:
     """Flush the names in the directory `path` to the disk."""
     with opened_directory(path) as descriptor:
+        flush_directory(descriptor)
+
+
+def flush_directory(descriptor: int) -> None:
+    """The same of an open directory. Some file systems, such as folders that a virtual machine shares with its host,
+    have nothing to flush: they say EINVAL.
+    """
+    try:
         effects.flush(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
 
 
 @contextmanager

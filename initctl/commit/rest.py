@@ -13,7 +13,7 @@ from initctl.commit import effects
 from initctl.commit.attributes import give_attributes
 from initctl.commit.failure import storage_errors
 from initctl.commit.leftovers import discard
-from initctl.commit.new_files import make_directories, opened_directory, sync_directory
+from initctl.commit.new_files import flush_directory, make_directories, opened_directory, sync_directory
 from initctl.commit.tree import tree
 from initctl.errors import Problem, StorageError, shown
 from initctl.traces import is_staged, staged_path
@@ -96,7 +96,7 @@ class Rest:
             for name, path in late.items():
                 with storage_errors(target := os.path.join(self._target, name)):
                     _link_late(path, target, self._files.get(name))
-            effects.flush(descriptor)
+            flush_directory(descriptor)
 
 
 def rest_of(source: str, without: Container[str]) -> Iterator[tuple[str, list[str]]]:

@@ -31,8 +31,8 @@ def test_after_a_loss_of_power_the_old_or_the_new_is_there_and_after_success_the
 
 
 NEEDED = [
-    "file in place", "file to a new file, no clobber", "torch file in place", "file to new shards", "one shard in place",
-    "all shards in place", "patch of a file", "patch of a torch file", "saved plan",
+    "file in place", "file to a new file, no clobber", "torch file in place", "file to new shards",
+    "one shard in place", "all shards in place", "patch of a file", "patch of a torch file", "saved plan",
 ]  # fmt: skip
 
 
