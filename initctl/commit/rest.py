@@ -132,7 +132,15 @@ def _link_late(path: str, target: str, linked: Inode | None) -> None:
         with suppress(FileExistsError):
             effects.link(path, target)
     elif _is_at(target, linked):
-        _link(path, target)
+        staged = staged_path(target)
+        effects.link(path, staged)
+        try:
+            with suppress(FileNotFoundError):  # another program has removed the target meanwhile
+                effects.exchange(staged, target)
+                if not _is_at(staged, linked):  # or has replaced it
+                    effects.exchange(staged, target)
+        finally:
+            discard(staged)
 
 
 @contextmanager

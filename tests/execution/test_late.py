@@ -141,6 +141,32 @@ def test_what_others_write_to_the_new_directory_is_newer_than_what_they_wrote_to
     assert [path.name for path in tmp_path.iterdir()] == ["net"]
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_others_write_or_remove_just_as_a_late_file_is_put_there_stays_so(
+    tmp_path: Path, before_exchange, monkeypatch: pytest.MonkeyPatch, is_there: bool
+):
+    net = sharded(tmp_path / "net")
+    state = net / "state.txt"
+
+    def save(content: str) -> None:
+        (net / "saved").write_text(content)
+        (net / "saved").rename(state)
+
+    def change_just_then(one: str, other: str) -> None:
+        if other == str(state) and state.read_text() == "first":
+            save("newest") if is_there else state.unlink()
+        exchange(one, other)
+
+    save("first")
+    before_exchange(net, lambda: save("late"))
+    exchange = effects.exchange
+    monkeypatch.setattr(effects, "exchange", change_just_then)
+    initctl.apply(net, in_place=True, rules=RULES)
+    assert (state.read_text() == "newest") if is_there else not state.exists()
+    assert not kept_in(net)
+    assert not kept_in(tmp_path)
+
+
 @pytest.mark.parametrize("how", ["another output", "in place"])
 def test_no_other_run_replaces_the_new_directory_before_everything_is_in_it(tmp_path: Path, how: str):
     net, other = sharded(tmp_path / "net"), sharded(tmp_path / "other")
@@ -225,7 +251,7 @@ def test_a_late_file_that_cannot_be_put_into_the_new_directory_is_in_the_old_one
 ):
     net = sharded(tmp_path / "net")
     (net / "config.json").write_text("old")
-    rename, refuse = effects.rename, refusing(errno.EIO)
+    exchange, refuse = effects.exchange, refusing(errno.EIO)
 
     def save() -> None:
         (net / "saved").write_text("late")
@@ -233,7 +259,7 @@ def test_a_late_file_that_cannot_be_put_into_the_new_directory_is_in_the_old_one
 
     late(tmp_path, save)
     monkeypatch.setattr(
-        effects, "rename", lambda path, to: (refuse if to.endswith("config.json") else rename)(path, to)
+        effects, "exchange", lambda one, other: (refuse if other.endswith("config.json") else exchange)(one, other)
     )
     with pytest.raises(
         initctl.UncertainError, match=r"may lack what was .*config\.json: .*Input/output error; the old"
