@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEGABYTES = {
-    "--in-place": (60, 145, 160, 200, 260, 800),
-    "-o out.safetensors": (150, 180, 225, 300, 800),
+    "--in-place": (60, 145, 160, 200, 800),
+    "-o out.safetensors": (130, 150, 180, 225, 800),
 }
 """From a limit at which no command begins, to one at which all that is tried here succeeds."""
 RULES = "-r '*=normal' --threads 24"
