@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MALFORMED = "torch.malformed"
+CENTRAL_COMMENT = 32
+"""Where an entry of the directory has the length of its comment."""
 REAL = saved({"w": torch.ones(2, 3)})
 PICKLE = pickle_of(REAL)
 RECORDS = records_of(REAL)
@@ -152,6 +154,10 @@ def archives() -> Iterator[Fault]:
         other = replaced(packed(RECORDS.values()), said, new)
         yield of(f"P00-another-{name}-behind-the-record", other, "archive/data/0: its size or checksum differs")
     yield record("P10-pickle-damaged", "data.pkl", "data.pkl: is damaged: its CRC-32 does not match", crc=7)
+    damaged = "its directory is damaged or truncated"
+    yield of("P00-directory-without-a-signature", REAL.replace(b"PK\1\2", b"PK\1\0", 1), damaged)
+    at = REAL.rindex(b"PK\1\2") + CENTRAL_COMMENT
+    yield of("P00-comment-beyond-the-directory", REAL[:at] + b"\xff\xff" + REAL[at + 2 :], damaged)
     yield of("P00-directory-said-elsewhere", repacked(REAL, {}, offset=7), "its directory is not at the offset")
     yield of("P00-directory-said-shorter", repacked(REAL, {}, size=7), "its directory is not at the offset")
     yield of(

@@ -345,3 +345,9 @@ def test_names_and_old_texts_may_hold_backslashes():
 def test_what_the_end_of_the_file_cuts_off_is_named(content: bytes, missing: str):
     with pytest.raises(Malformed, match=missing):
         read_pickle(content)
+
+
+@pytest.mark.parametrize("content", [b"\x85.", b"N\x86.", b"NN\x87.", b"(N\x86."])
+def test_a_tuple_of_more_values_than_there_are_is_refused(content: bytes):
+    with pytest.raises(Malformed):
+        read_pickle(content)
