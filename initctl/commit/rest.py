@@ -64,7 +64,7 @@ class Rest:
                 self._add_late(below, {name: os.path.join(old, name) for name in names})
 
     def _remove_missing(self, old: str, there: Mapping[str, Sequence[str]]) -> None:
-        """Remove what was linked, but is no longer in `old`, where these files are `there` by directory."""
+        """Remove what was linked and then disappeared from `old`. `there` are the files in it now, by directory."""
         names = set(chain.from_iterable(there.values()))
         changed = set()
         for name in [name for name in self._files if name not in names and not _is_file(os.path.join(old, name))]:

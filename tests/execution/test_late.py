@@ -66,6 +66,18 @@ def late(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Callable[[], None]]
     return late
 
 
+def as_late_is_linked(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], None]) -> None:
+    """Let something happen just before `late.txt` is linked into the new directory."""
+    link = effects.link
+
+    def link_after_it_happens(path: str, target: str) -> None:
+        if path.endswith("late.txt"):
+            happen()
+        link(path, target)
+
+    monkeypatch.setattr(effects, "link", link_after_it_happens)
+
+
 @linux
 def test_files_that_another_program_saves_in_the_directory_in_the_last_moment_stay(tmp_path: Path, late):
     net = sharded(tmp_path / "net")
@@ -231,15 +243,8 @@ def test_a_signal_comes_too_late_while_late_files_are_put_into_the_new_directory
     tmp_path: Path, before_exchange, monkeypatch: pytest.MonkeyPatch
 ):
     net = sharded(tmp_path / "net")
-    link = effects.link
-
-    def link_as_a_signal_comes(path: str, target: str) -> None:
-        if path.endswith("late.txt"):
-            signal.raise_signal(signal.SIGINT)
-        link(path, target)
-
     before_exchange(net, lambda: (net / "late.txt").write_text("late"))
-    monkeypatch.setattr(effects, "link", link_as_a_signal_comes)
+    as_late_is_linked(monkeypatch, lambda: signal.raise_signal(signal.SIGINT))
     assert initctl.apply(net, in_place=True, rules=RULES).files
     assert (net / "late.txt").read_text() == "late"
     assert initctl.verify(net, rules=RULES).holds
@@ -422,15 +427,12 @@ def test_the_old_directory_stays_if_there_is_no_memory_to_keep_late_files(
     tmp_path: Path, before_exchange, monkeypatch: pytest.MonkeyPatch
 ):
     net = sharded(tmp_path / "net")
-    link = effects.link
 
-    def link_without_memory(path: str, target: str) -> None:
-        if path.endswith("late.txt"):
-            raise MemoryError
-        link(path, target)
+    def fail() -> None:
+        raise MemoryError
 
     before_exchange(net, lambda: (net / "late.txt").write_text("late"))
-    monkeypatch.setattr(effects, "link", link_without_memory)
+    as_late_is_linked(monkeypatch, fail)
     with pytest.raises(initctl.UncertainError, match=r"may lack what was .*: there is not enough memory; the old"):
         initctl.apply(net, in_place=True, rules=RULES)
     (kept,) = kept_in(tmp_path)
