@@ -87,6 +87,11 @@ class InitctlError(Exception):
         """The error with `place` before each message."""
         return type(self)(*(p._replace(message=place + p.message) for p in self.problems))
 
+    def extended(self, fact: str, hint: str | None = None) -> Self:
+        """The error with a further `fact` behind its last message, and with another `hint` there, if it is given."""
+        *others, last = self.problems
+        return type(self)(*others, last._replace(message=f"{last.message}; {fact}", hint=hint or last.hint))
+
 
 class UsageError(InitctlError):
     """A flag or an argument cannot be used as given."""

@@ -26,6 +26,4 @@ def kept_if_uncertain(path: str) -> Iterator[None]:
             effects.rename(path, kept)
         except OSError:
             kept, hint = path, "move it away if you need it: the next run removes it"
-        *others, last = error.problems
-        message = f"{last.message}; the old directory is {shown(kept)}"
-        raise UncertainError(*others, last._replace(message=message, hint=hint)) from error
+        raise error.extended(f"the old directory is {shown(kept)}", hint) from error

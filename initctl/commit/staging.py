@@ -105,8 +105,7 @@ class _Stage:
         if isinstance(error, OSError):
             error = as_storage_error(error, self.target)
         if isinstance(error, InitctlError):
-            *others, last = error.problems
-            raise type(error)(*others, last._replace(message=f"{last.message}; and {fault}")) from error
+            raise error.extended(f"and {fault}") from error
 
 
 def _removed_on_a_signal(enter: Callable[[Staged], Staged]) -> Callable[[Staged], Staged]:

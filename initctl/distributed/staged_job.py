@@ -85,9 +85,7 @@ class StagedJob(Job):
         try:
             yield
         except UncertainError as error:
-            *others, last = error.problems
-            message = f"{last.message}; {shown(self.notes.path)} is left until you commit again"
-            raise UncertainError(*others, last._replace(message=message)) from error
+            raise error.extended(f"{shown(self.notes.path)} is left until you commit again") from error
 
     @property
     def is_in_place(self) -> bool:
